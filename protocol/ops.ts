@@ -1,0 +1,67 @@
+/** The commands. Numbers are what the wire carries; names are what a text frame may say instead. */
+export const Op = {
+  HOLD: 1,
+  CONFIRM: 2,
+  RELEASE: 3,
+  EXTEND: 4,
+  RETURN: 5,
+  STOCK: 6,
+  READ: 7,
+  READ_HOLD: 8,
+  TIME: 9,
+  INSPECT: 10,
+} as const;
+export type OpName = keyof typeof Op;
+
+/** The first element of a push, which takes the place of a request id. */
+export const PUSH = 0;
+export const Push = { HELLO: 1, ERROR: 2 } as const;
+
+/** What STOCK's amount means: a change of the total, or the total itself. */
+export const StockMode = { DELTA: 0, TOTAL: 1 } as const;
+
+/** A hold's state in the answer to READ_HOLD. */
+export const HoldState = { HELD: 1, CONFIRMED: 2, RELEASED: 3, EXPIRED: 4 } as const;
+export type HoldStateName = keyof typeof HoldState;
+
+/** What the first argument is, and so how a command finds its segment. */
+export const Route = { NONE: 0, SKU: 1, HOLD: 2, SEGMENT: 3 } as const;
+
+export interface OpShape {
+  readonly op: number;
+  readonly name: OpName;
+  readonly route: number;
+  /** Fewest and most elements of the whole array, with the op and the request id. */
+  readonly minElements: number;
+  readonly maxElements: number;
+  /** Names of the arguments behind the request id, for messages and documentation. */
+  readonly args: readonly string[];
+}
+
+function shape(name: OpName, route: number, required: number, args: string[]): OpShape {
+  return { op: Op[name], name, route, minElements: 2 + required, maxElements: 2 + args.length, args };
+}
+
+/** Shapes by op number; index 0 is unused. */
+export const OP_SHAPES: readonly OpShape[] = [
+  { op: 0, name: 'TIME', route: Route.NONE, minElements: 0, maxElements: 0, args: [] },
+  shape('HOLD', Route.SKU, 3, ['sku', 'quantity', 'ttlMs', 'key']),
+  shape('CONFIRM', Route.HOLD, 1, ['holdId', 'quantity']),
+  shape('RELEASE', Route.HOLD, 1, ['holdId', 'quantity', 'of']),
+  shape('EXTEND', Route.HOLD, 2, ['holdId', 'ttlMs']),
+  shape('RETURN', Route.HOLD, 1, ['holdId', 'quantity', 'of']),
+  shape('STOCK', Route.SKU, 3, ['sku', 'mode', 'amount', 'maxPerHold', 'maxPerHolder', 'maxTtlMs']),
+  shape('READ', Route.SKU, 1, ['sku']),
+  shape('READ_HOLD', Route.HOLD, 1, ['holdId']),
+  shape('TIME', Route.NONE, 0, []),
+  shape('INSPECT', Route.SEGMENT, 1, ['segment']),
+];
+
+/** Op number of a name, or 0 when there is no such op. */
+export function opByName(name: string): number {
+  return Object.hasOwn(Op, name) ? Op[name as OpName] : 0;
+}
+
+export function opName(op: number): string {
+  return op > 0 && op < OP_SHAPES.length ? (OP_SHAPES[op] as OpShape).name : `op ${op}`;
+}

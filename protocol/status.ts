@@ -1,0 +1,94 @@
+/**
+ * What a reply says. The numbers are an order of precedence: where several refusals apply to one command,
+ * the lowest number is the answer.
+ */
+export const Status = {
+  OK: 0,
+  /** The command is no valid command; results: reason (see Reason), index of the offending element. */
+  MALFORMED: 1,
+  /** A queue is full; results: retryAfterMs. Nothing happened. */
+  BUSY: 2,
+  /** The segment is fenced off, or the server stops; results: retryAfterMs (0: not by waiting). */
+  UNAVAILABLE: 3,
+  /** No such SKU was ever stocked. */
+  UNKNOWN_SKU: 4,
+  /** No such hold of this holder, or it ended so long ago that it is forgotten. */
+  UNKNOWN_HOLD: 5,
+  /** The key was used for another quantity or time to live; results: the holdId it stands for. */
+  KEY_CONFLICT: 6,
+  /** More units than the SKU allows in one hold; results: the limit. */
+  HOLD_LIMIT: 7,
+  /** A longer time than the SKU, or the server, allows; results: the limit in ms. */
+  TTL_LIMIT: 8,
+  /** More units than the SKU allows one holder, held and bought; results: the limit, units counted so far. */
+  HOLDER_LIMIT: 9,
+  /** Not enough, and open holds cannot make it enough; results: available. */
+  SOLD_OUT: 10,
+  /** Not enough now; results: available, time at which the earliest open hold of the SKU ends. */
+  HELD_OUT: 11,
+  /** The hold is confirmed; results: units sold. */
+  CONFIRMED: 12,
+  /** The hold was released; results: time of the release. */
+  RELEASED: 13,
+  /** The hold's deadline passed; results: time at which it ended. */
+  EXPIRED: 14,
+  /** RETURN of a hold that is still held: nothing was sold. */
+  NOT_CONFIRMED: 15,
+  /** More than the hold has; results: what it has. */
+  EXCEEDS_HOLD: 16,
+  /** The hold has neither `of` units nor what would remain of them; results: what it has. */
+  CHANGED: 17,
+  /** The hold's whole life would be too long; results: the latest deadline it can get. */
+  LIFE_LIMIT: 18,
+  /** STOCK would take units that are held or sold, or the total would leave its bounds; results: available, held, sold, total. */
+  STOCK_LIMIT: 19,
+  /** The segment's table is full: SKUs, open holds, keys, holders with a limit. */
+  SKU_CAPACITY: 20,
+  HOLD_CAPACITY: 21,
+  KEY_CAPACITY: 22,
+  HOLDER_CAPACITY: 23,
+} as const;
+export type StatusName = keyof typeof Status;
+
+const names: string[] = [];
+for (const [name, code] of Object.entries(Status)) names[code] = name;
+export const STATUS_COUNT = names.length;
+
+export function statusName(status: number): string {
+  return names[status] ?? `status ${status}`;
+}
+
+/** Status number of a name, or -1. */
+export function statusByName(name: string): number {
+  return Object.hasOwn(Status, name) ? Status[name as StatusName] : -1;
+}
+
+/** Why a command or frame is MALFORMED. */
+export const Reason = {
+  /** The bytes end before the value does. */
+  TRUNCATED: 1,
+  /** The value is no array, or holds a byte that begins no value: a frame cannot be read on from here. */
+  NOT_A_COMMAND: 2,
+  UNKNOWN_OP: 3,
+  /** Too few or too many arguments. */
+  WRONG_COUNT: 4,
+  /** An argument, or the op, of another type. */
+  WRONG_TYPE: 5,
+  /** An argument of the right type outside its bounds. */
+  OUT_OF_BOUNDS: 6,
+  /** Text that is no UTF-8. */
+  NOT_UTF8: 7,
+  FRAME_TOO_LARGE: 8,
+  /** A request id that is no integer from 1 to 2^53 - 1. */
+  BAD_REQUEST_ID: 9,
+  /** A text frame that is no JSON array. */
+  NOT_JSON: 10,
+} as const;
+export type ReasonName = keyof typeof Reason;
+
+const reasons: string[] = [];
+for (const [name, code] of Object.entries(Reason)) reasons[code] = name;
+
+export function reasonName(reason: number): string {
+  return reasons[reason] ?? `reason ${reason}`;
+}
