@@ -1,0 +1,101 @@
+import { MAX_GENERATION } from '../../protocol/limits.ts';
+import { HoldState } from '../../protocol/ops.ts';
+import { Header, Hold, type SegmentLayout, type SegmentMemory, type SegmentOptions } from './layout.ts';
+
+/**
+ * Slots for holds. An ended hold stays readable in its slot until the slot is used again: ended slots wait in two
+ * queues, first in first out, one for released and expired holds and one for confirmed ones, which are needed longer.
+ * A slot's generation goes up with every use, so that the id of a forgotten hold finds nothing.
+ */
+export class HoldTable {
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+  private readonly records: number;
+  private readonly options: SegmentOptions;
+
+  constructor(memory: SegmentMemory, layout: SegmentLayout, options: SegmentOptions) {
+    this.i32 = memory.i32;
+    this.f64 = memory.f64;
+    this.records = layout.holds;
+    this.options = options;
+  }
+
+  /** Word offset of a record. */
+  at(slot: number): number {
+    return this.records + slot * Hold.WORDS;
+  }
+
+  /** Slots that were ever used; all that are, lie below. */
+  get used(): number {
+    return this.i32[Header.FRESH_HOLD] as number;
+  }
+
+  state(slot: number): number {
+    return (this.i32[this.at(slot) + Hold.META] as number) & 0x0f;
+  }
+
+  generation(slot: number): number {
+    return (this.i32[this.at(slot) + Hold.META] as number) >>> 8;
+  }
+
+  endsAt(slot: number): number {
+    return this.f64[this.at(slot) / 2 + Hold.ENDS_F64] as number;
+  }
+
+  /**
+   * A slot for a new hold, its generation raised and state HELD, or -1 when all are in use. Prefers slots whose time
+   * is over, then ones never used, and forgets a released or expired hold before its time rather than refuse.
+   */
+  take(nowMs: number): number {
+    const i32 = this.i32;
+    const ended = i32[Header.ENDED_HEAD] as number;
+    const sold = i32[Header.SOLD_HEAD] as number;
+    let slot = -1;
+    if (ended !== 0 && this.endsAt(ended - 1) + this.options.endedRetentionMs <= nowMs) {
+      slot = this.shift(Header.ENDED_HEAD, ended);
+    } else if (sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= nowMs) {
+      slot = this.shift(Header.SOLD_HEAD, sold);
+    } else if ((i32[Header.FRESH_HOLD] as number) < this.options.holds) {
+      slot = i32[Header.FRESH_HOLD] as number;
+      i32[Header.FRESH_HOLD] = slot + 1;
+    } else if (ended !== 0) {
+      slot = this.shift(Header.ENDED_HEAD, ended);
+    } else {
+      return -1;
+    }
+    const meta = this.at(slot) + Hold.META;
+    const generation = ((i32[meta] as number) >>> 8) + 1;
+    i32[meta] = ((generation > MAX_GENERATION ? 1 : generation) << 8) | HoldState.HELD;
+    return slot;
+  }
+
+  /** Whether take() would find a slot. */
+  hasRoom(nowMs: number): boolean {
+    const i32 = this.i32;
+    if ((i32[Header.FRESH_HOLD] as number) < this.options.holds || i32[Header.ENDED_HEAD] !== 0) return true;
+    const sold = i32[Header.SOLD_HEAD] as number;
+    return sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= nowMs;
+  }
+
+  /** Sets the state of a hold that ends now and queues its slot. */
+  end(slot: number, state: number, endedAt: number): void {
+    const i32 = this.i32;
+    const record = this.at(slot);
+    i32[record + Hold.META] = ((i32[record + Hold.META] as number) & ~0xff) | state;
+    this.f64[record / 2 + Hold.ENDS_F64] = endedAt;
+    const head = state === HoldState.CONFIRMED ? Header.SOLD_HEAD : Header.ENDED_HEAD;
+    i32[record + Hold.LANE_NEXT] = 0;
+    const tail = i32[head + 1] as number;
+    if (tail === 0) i32[head] = slot + 1;
+    else i32[this.at(tail - 1) + Hold.LANE_NEXT] = slot + 1;
+    i32[head + 1] = slot + 1;
+  }
+
+  private shift(head: number, first: number): number {
+    const i32 = this.i32;
+    const next = i32[this.at(first - 1) + Hold.LANE_NEXT] as number;
+    i32[head] = next;
+    if (next === 0) i32[head + 1] = 0;
+    return first - 1;
+  }
+}

@@ -1,0 +1,168 @@
+import { HoldState } from '../../protocol/ops.ts';
+import {
+  COARSE_BUCKETS,
+  FINE_BUCKETS,
+  Hold,
+  LANES,
+  layoutSegment,
+  NO_LANE,
+  SKU_COUNTED,
+  Sku,
+} from './layout.ts';
+import type { Segment } from './segment.ts';
+
+/** Totals of a segment and everything in it that contradicts itself. */
+export interface Inspection {
+  skus: number;
+  openHolds: number;
+  available: number;
+  held: number;
+  sold: number;
+  total: number;
+  keys: number;
+  /** Empty, or one sentence for each contradiction, the first hundred. */
+  violations: string[];
+}
+
+const MOST_VIOLATIONS = 100;
+
+/**
+ * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
+ * twice: units held against open holds, lanes, wheel, units per holder. Reads the whole segment: some 10 ns a SKU and hold.
+ */
+export function inspectSegment(segment: Segment): Inspection {
+  const { i32 } = segment.memory;
+  const { skus, holds } = segment;
+  const found: Inspection = {
+    skus: skus.count,
+    openHolds: segment.openHolds,
+    available: 0,
+    held: 0,
+    sold: 0,
+    total: 0,
+    keys: segment.keys.count,
+    violations: [],
+  };
+  const say = (what: string): void => {
+    if (found.violations.length < MOST_VIOLATIONS)
+      found.violations.push(`segment ${segment.number}: ${what}`);
+  };
+  const heldOf = new Float64Array(skus.count);
+  const soldOf = new Float64Array(skus.count);
+  const inLanes = new Int32Array(skus.count);
+  let open = 0;
+  for (let slot = 0; slot < holds.used; slot++) {
+    const hold = holds.at(slot);
+    const sku = i32[hold + Hold.SKU] as number;
+    const state = holds.state(slot);
+    const quantity = i32[hold + Hold.QUANTITY] as number;
+    const returned = i32[hold + Hold.RETURNED] as number;
+    if (sku >= skus.count) {
+      say(`hold in slot ${slot} names SKU ${sku}, and there are ${skus.count}`);
+      continue;
+    }
+    if (quantity < 1 || returned < 0 || returned > quantity)
+      say(`slot ${slot} has ${quantity} units, ${returned} returned`);
+    if (state === HoldState.HELD) {
+      open++;
+      heldOf[sku] = (heldOf[sku] as number) + quantity;
+      const lane = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
+      if (lane !== NO_LANE) inLanes[sku] = (inLanes[sku] as number) + 1;
+    } else if (state === HoldState.CONFIRMED) {
+      soldOf[sku] = (soldOf[sku] as number) + quantity - returned;
+    }
+  }
+  if (open !== segment.openHolds) say(`${open} holds are open, and ${segment.openHolds} are counted`);
+  checkWheel(segment, open, say);
+  for (let sku = 0; sku < skus.count; sku++) {
+    const record = skus.at(sku);
+    const available = i32[record + Sku.AVAILABLE] as number;
+    const held = i32[record + Sku.HELD] as number;
+    const sold = i32[record + Sku.SOLD] as number;
+    const total = i32[record + Sku.TOTAL] as number;
+    found.available += available;
+    found.held += held;
+    found.sold += sold;
+    found.total += total;
+    const books = `available ${available} + held ${held} + sold ${sold}, total ${total}`;
+    if (available + held + sold !== total) say(`SKU ${sku}: ${books}`);
+    if (available < 0 || held < 0 || sold < 0 || total < 0) say(`SKU ${sku} has a negative count: ${books}`);
+    if (heldOf[sku] !== held) say(`SKU ${sku}: its open holds have ${heldOf[sku]} units; ${books}`);
+    // Confirmed holds are forgotten in time, units sold are not: the holds may know of fewer.
+    if ((soldOf[sku] as number) > sold)
+      say(`SKU ${sku}: its confirmed holds have ${soldOf[sku]} units; ${books}`);
+    checkLanes(segment, sku, inLanes[sku] as number, say);
+  }
+  checkHolders(segment, say);
+  return found;
+}
+
+function checkLanes(segment: Segment, sku: number, expected: number, say: (what: string) => void): void {
+  const { i32 } = segment.memory;
+  const { holds } = segment;
+  const record = segment.skus.at(sku);
+  let linked = 0;
+  for (let lane = 0; lane < LANES; lane++) {
+    let previous = 0;
+    let slot = i32[record + Sku.LANES + lane * 2] as number;
+    while (slot !== 0 && linked <= expected) {
+      linked++;
+      const hold = holds.at(slot - 1);
+      if (i32[hold + Hold.LANE_PREV] !== previous)
+        say(`SKU ${sku}: lane ${lane} is not linked back at slot ${slot - 1}`);
+      if (previous !== 0 && holds.endsAt(previous - 1) > holds.endsAt(slot - 1)) {
+        say(`SKU ${sku}: lane ${lane} descends at slot ${slot - 1}`);
+      }
+      previous = slot;
+      slot = i32[hold + Hold.LANE_NEXT] as number;
+    }
+    if (i32[record + Sku.LANES + lane * 2 + 1] !== previous)
+      say(`SKU ${sku}: lane ${lane} ends elsewhere than at its tail`);
+  }
+  if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);
+}
+
+function checkWheel(segment: Segment, open: number, say: (what: string) => void): void {
+  const { i32 } = segment.memory;
+  const { wheel } = layoutSegment(segment.options);
+  let linked = 0;
+  for (let bucket = 0; bucket < FINE_BUCKETS + COARSE_BUCKETS; bucket++) {
+    let previous = ~bucket;
+    let slot = i32[wheel + bucket * 2] as number;
+    while (slot > 0 && linked <= open) {
+      linked++;
+      const hold = segment.holds.at(slot - 1);
+      if (segment.holds.state(slot - 1) !== HoldState.HELD)
+        say(`slot ${slot - 1} is in the wheel and not held`);
+      if (i32[hold + Hold.WHEEL_PREV] !== previous)
+        say(`bucket ${bucket} is not linked back at slot ${slot - 1}`);
+      previous = slot;
+      slot = i32[hold + Hold.WHEEL_NEXT] as number;
+    }
+    const tail = i32[wheel + bucket * 2 + 1] as number;
+    if (tail !== (previous < 0 ? 0 : previous)) say(`bucket ${bucket} ends elsewhere than at its tail`);
+  }
+  if (linked !== open) say(`the wheel has ${linked} holds, and ${open} are open`);
+}
+
+/** Units per holder, for SKUs that count them: the entry must have at least what the holder's holds in the table have. */
+function checkHolders(segment: Segment, say: (what: string) => void): void {
+  const { i32 } = segment.memory;
+  const units = new Map<number, number>();
+  for (let slot = 0; slot < segment.holds.used; slot++) {
+    const hold = segment.holds.at(slot);
+    const state = segment.holds.state(slot);
+    const sku = i32[hold + Hold.SKU] as number;
+    if (((i32[segment.skus.at(sku) + Sku.NAME] as number) & SKU_COUNTED) === 0) continue;
+    if (state !== HoldState.HELD && state !== HoldState.CONFIRMED) continue;
+    const has = (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number);
+    const entry = i32[hold + Hold.HOLDER_ENTRY] as number;
+    if (has > 0) units.set(entry, (units.get(entry) ?? 0) + has);
+  }
+  for (const [entry, has] of units) {
+    if (entry < 0) say(`${has} units of a SKU with counted holders are not counted`);
+    else if (segment.holders.units(entry) < has) {
+      say(`holder entry ${entry} counts ${segment.holders.units(entry)} units, and its holds have ${has}`);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import { mix } from '../base/hash.ts';
+import { Chains } from './chains.ts';
+import { Header, Key, type SegmentLayout, type SegmentMemory } from './layout.ts';
+
+/**
+ * Idempotency keys of accepted HOLDs. An entry is found by a 128-bit print of holder, SKU and key (the first
+ * half of it secret to others through the holder's keyed hash), so that two keys are never taken for one. From its
+ * hold's end on it waits in a queue until it may be forgotten.
+ */
+export class KeyTable {
+  private readonly chains: Chains;
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+  /** The print made last. */
+  private p0 = 0;
+  private p1 = 0;
+  private p2 = 0;
+  private p3 = 0;
+
+  constructor(memory: SegmentMemory, layout: SegmentLayout, capacity: number) {
+    this.i32 = memory.i32;
+    this.f64 = memory.f64;
+    this.chains = new Chains(memory, {
+      buckets: layout.keyBuckets,
+      mask: layout.keyMask,
+      entries: layout.keys,
+      words: Key.WORDS,
+      capacity,
+      chain: Key.CHAIN,
+      free: Header.KEY_FREE,
+      fresh: Header.KEY_FRESH,
+      count: Header.KEY_COUNT,
+    });
+  }
+
+  get count(): number {
+    return this.chains.count;
+  }
+
+  /** True when no key can be added, also not by forgetting one whose time has come. */
+  full(nowMs: number): boolean {
+    return this.chains.full && this.forget(nowMs, 1) === 0;
+  }
+
+  /** Word offset of an entry. */
+  at(entry: number): number {
+    return this.chains.at(entry);
+  }
+
+  /** Makes the print of a key and looks for its entry; -1 when there is none. add() then uses the same print. */
+  find(
+    sku: number,
+    holderLo: number,
+    holderHi: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+  ): number {
+    this.print(sku, holderLo, holderHi, u8, start, length);
+    const i32 = this.i32;
+    let entry = this.chains.first(this.p0);
+    while (entry >= 0) {
+      const at = this.chains.at(entry);
+      if (
+        i32[at] === this.p0 &&
+        i32[at + 1] === this.p1 &&
+        i32[at + 2] === this.p2 &&
+        i32[at + 3] === this.p3
+      ) {
+        return entry;
+      }
+      entry = this.chains.next(entry);
+    }
+    return -1;
+  }
+
+  /** Remembers the answer to the key that find() was asked for last. Only when not full. */
+  add(quantity: number, ttlMs: number, holdLo: number, holdHi: number, expiresAt: number): number {
+    const entry = this.chains.add(this.p0);
+    const at = this.chains.at(entry);
+    const i32 = this.i32;
+    i32[at] = this.p0;
+    i32[at + 1] = this.p1;
+    i32[at + 2] = this.p2;
+    i32[at + 3] = this.p3;
+    i32[at + Key.QUANTITY] = quantity;
+    i32[at + Key.TTL_MS] = ttlMs;
+    i32[at + Key.HOLD_LO] = holdLo;
+    i32[at + Key.HOLD_HI] = holdHi;
+    this.f64[at / 2 + Key.EXPIRES_F64] = expiresAt;
+    this.f64[at / 2 + Key.FORGET_F64] = 0;
+    return entry;
+  }
+
+  expiresAt(entry: number): number {
+    return this.f64[this.at(entry) / 2 + Key.EXPIRES_F64] as number;
+  }
+
+  /** The entry's hold has ended: it is forgotten at `forgetAt`. Calls come in the order of that time. */
+  retire(entry: number, forgetAt: number): void {
+    const i32 = this.i32;
+    const at = this.at(entry);
+    this.f64[at / 2 + Key.FORGET_F64] = forgetAt;
+    i32[at + Key.QUEUE] = 0;
+    const tail = i32[Header.KEY_TAIL] as number;
+    if (tail === 0) i32[Header.KEY_HEAD] = entry + 1;
+    else i32[this.at(tail - 1) + Key.QUEUE] = entry + 1;
+    i32[Header.KEY_TAIL] = entry + 1;
+  }
+
+  /** Forgets up to `budget` keys whose time has come. Returns how many. */
+  forget(nowMs: number, budget: number): number {
+    const i32 = this.i32;
+    let forgotten = 0;
+    while (forgotten < budget) {
+      const head = i32[Header.KEY_HEAD] as number;
+      if (head === 0) break;
+      const at = this.at(head - 1);
+      if ((this.f64[at / 2 + Key.FORGET_F64] as number) > nowMs) break;
+      const next = i32[at + Key.QUEUE] as number;
+      i32[Header.KEY_HEAD] = next;
+      if (next === 0) i32[Header.KEY_TAIL] = 0;
+      this.chains.remove(i32[at] as number, head - 1);
+      forgotten++;
+    }
+    return forgotten;
+  }
+
+  /** Four lanes in the manner of MurmurHash3_x86_128, over the key's bytes, seeded by holder, SKU and length. */
+  private print(sku: number, lo: number, hi: number, u8: Uint8Array, start: number, length: number): void {
+    let a = lo ^ 0x239b961b;
+    let b = hi ^ 0xab0e9789;
+    let c = sku ^ Math.imul(lo, 0x38b34ae5);
+    let d = length ^ Math.imul(hi, 0xa1e38b93);
+    const end = start + length;
+    for (let at = start; at < end; at += 4) {
+      let word = u8[at] as number;
+      if (at + 1 < end) word |= (u8[at + 1] as number) << 8;
+      if (at + 2 < end) word |= (u8[at + 2] as number) << 16;
+      if (at + 3 < end) word |= (u8[at + 3] as number) << 24;
+      a = Math.imul(a ^ Math.imul(word, 0x239b961b), 0xab0e9789) + b;
+      a = (a << 19) | (a >>> 13);
+      b = Math.imul(b ^ Math.imul(word, 0xab0e9789), 0x38b34ae5) + c;
+      b = (b << 17) | (b >>> 15);
+      c = Math.imul(c ^ Math.imul(word, 0x38b34ae5), 0xa1e38b93) + d;
+      c = (c << 15) | (c >>> 17);
+      d = Math.imul(d ^ Math.imul(word, 0xa1e38b93), 0x239b961b) + a;
+      d = (d << 13) | (d >>> 19);
+    }
+    a = mix(a ^ Math.imul(d, 5));
+    b = mix(b ^ a);
+    c = mix(c ^ b);
+    d = mix(d ^ c);
+    this.p0 = a ^ d;
+    this.p1 = b;
+    this.p2 = c;
+    this.p3 = d;
+  }
+}

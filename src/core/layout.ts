@@ -1,0 +1,195 @@
+import { MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
+import { assert } from '../base/assert.ts';
+
+/**
+ * Where everything lies in a segment's one SharedArrayBuffer. All offsets are in 32-bit words.
+ *
+ *     header | SKU index | SKU records | hold records | wheel | keys: buckets, entries | holders: buckets, entries
+ *
+ * Zeroed memory is a valid empty segment: links hold slot + 1, so that 0 means none. The kernel commits a page
+ * when it is first touched, so capacity that is never used costs address space only.
+ */
+
+/** What a segment may hold, and how long it remembers. Counts are entries, times are ms. */
+export interface SegmentOptions {
+  skus: number;
+  holds: number;
+  keys: number;
+  holders: number;
+  /** An idempotency key is kept this long past its hold's end. */
+  keyRetentionMs: number;
+  /** Released and expired holds stay readable this long while there are other free slots. */
+  endedRetentionMs: number;
+  /** Confirmed holds are kept this long, for RETURN. */
+  soldRetentionMs: number;
+  /** No hold lives longer than this from its placing, however often it is extended. */
+  maxHoldLifeMs: number;
+}
+
+export const DEFAULT_SEGMENT_OPTIONS: SegmentOptions = {
+  skus: 65_536,
+  holds: 262_144,
+  keys: 131_072,
+  holders: 131_072,
+  keyRetentionMs: 600_000,
+  endedRetentionMs: 60_000,
+  soldRetentionMs: 86_400_000,
+  maxHoldLifeMs: 86_400_000,
+};
+
+/** Header words. Those named …_F64 are indices into the Float64Array view of the same buffer. */
+export const Header = {
+  SKU_COUNT: 0,
+  OPEN_HOLDS: 1,
+  FRESH_HOLD: 2,
+  ENDED_HEAD: 3,
+  ENDED_TAIL: 4,
+  SOLD_HEAD: 5,
+  SOLD_TAIL: 6,
+  KEY_FREE: 8,
+  KEY_FRESH: 9,
+  KEY_COUNT: 10,
+  KEY_HEAD: 11,
+  KEY_TAIL: 12,
+  HOLDER_FREE: 14,
+  HOLDER_FRESH: 15,
+  HOLDER_COUNT: 16,
+  /** 0 in service, 1 fenced off after a death in the middle of a command. */
+  FENCED: 20,
+  LSN_F64: 16,
+  NOW_F64: 17,
+  TICK_F64: 18,
+  EPOCH_F64: 19,
+  WORDS: 64,
+} as const;
+
+/** A SKU's record: two cache lines, the second its name. */
+export const Sku = {
+  AVAILABLE: 0,
+  HELD: 1,
+  SOLD: 2,
+  TOTAL: 3,
+  MAX_PER_HOLD: 4,
+  MAX_PER_HOLDER: 5,
+  MAX_TTL_MS: 6,
+  /** Bytes of the name in the low byte; bit 8: units per holder are counted. */
+  NAME: 7,
+  /** Head and tail of each lane of holds in ascending order of deadline. */
+  LANES: 8,
+  /** A lower bound for the deadlines of holds that are in no lane; 0 for none. */
+  UNORDERED_F64: 7,
+  NAME_WORD: 16,
+  WORDS: 32,
+} as const;
+export const SKU_COUNTED = 0x100;
+export const LANES = 3;
+export const NO_LANE = 3;
+
+/** A hold's record: one cache line. */
+export const Hold = {
+  /** Deadline while held; time of the end afterwards. */
+  ENDS_F64: 0,
+  CREATED_F64: 1,
+  HOLDER_LO: 4,
+  HOLDER_HI: 5,
+  SKU: 6,
+  /** Units held; of a confirmed hold, units sold. */
+  QUANTITY: 7,
+  RETURNED: 8,
+  /** generation << 8 | lane << 4 | state. */
+  META: 9,
+  /** Neighbours in the bucket as slot + 1; the last's next and the first's previous are ~bucket. */
+  WHEEL_NEXT: 10,
+  WHEEL_PREV: 11,
+  /** Next in the lane; once ended, next in the queue of ended or sold holds. */
+  LANE_NEXT: 12,
+  LANE_PREV: 13,
+  HOLDER_ENTRY: 14,
+  KEY_ENTRY: 15,
+  WORDS: 16,
+} as const;
+
+export const Key = {
+  PRINT: 0,
+  QUANTITY: 4,
+  TTL_MS: 5,
+  HOLD_LO: 6,
+  HOLD_HI: 7,
+  EXPIRES_F64: 4,
+  FORGET_F64: 5,
+  CHAIN: 12,
+  QUEUE: 13,
+  WORDS: 16,
+} as const;
+
+export const Holder = { SKU: 0, LO: 1, HI: 2, UNITS: 3, CHAIN: 4, WORDS: 6 } as const;
+
+/** The expiry wheel: fine buckets of 8 ms over two epochs, and a coarse bucket for each later epoch. */
+export const TICK_MS = 8;
+export const EPOCH_TICKS = 4096;
+export const EPOCH_MS = TICK_MS * EPOCH_TICKS;
+export const FINE_BUCKETS = 2 * EPOCH_TICKS;
+export const COARSE_BUCKETS = powerOfTwo(Math.ceil(MAX_HOLD_LIFE_MS / EPOCH_MS) + 2);
+
+export interface SegmentLayout {
+  readonly skuIndex: number;
+  readonly skuIndexMask: number;
+  readonly skus: number;
+  readonly holds: number;
+  /** Head and tail words of every bucket, fine ones first. */
+  readonly wheel: number;
+  readonly keyBuckets: number;
+  readonly keyMask: number;
+  readonly keys: number;
+  readonly holderBuckets: number;
+  readonly holderMask: number;
+  readonly holders: number;
+  readonly bytes: number;
+}
+
+export function layoutSegment(options: SegmentOptions): SegmentLayout {
+  assert(options.holds >= 1 && options.holds <= MAX_SLOTS, 'holds per segment fit a hold id');
+  assert(options.skus >= 1 && options.keys >= 1 && options.holders >= 1, 'every table has a place');
+  let at: number = Header.WORDS;
+  const take = (words: number): number => {
+    const start = at;
+    at += Math.ceil(words / 16) * 16;
+    return start;
+  };
+  const indexSlots = powerOfTwo(options.skus * 2);
+  const keySlots = powerOfTwo(options.keys);
+  const holderSlots = powerOfTwo(options.holders);
+  const layout = {
+    skuIndex: take(indexSlots * 2),
+    skuIndexMask: indexSlots - 1,
+    skus: take(options.skus * Sku.WORDS),
+    holds: take(options.holds * Hold.WORDS),
+    wheel: take((FINE_BUCKETS + COARSE_BUCKETS) * 2),
+    keyBuckets: take(keySlots),
+    keyMask: keySlots - 1,
+    keys: take(options.keys * Key.WORDS),
+    holderBuckets: take(holderSlots),
+    holderMask: holderSlots - 1,
+    holders: take(options.holders * Holder.WORDS),
+  };
+  return { ...layout, bytes: at * 4 };
+}
+
+/** The views that all tables of a segment share. */
+export interface SegmentMemory {
+  readonly i32: Int32Array;
+  readonly f64: Float64Array;
+  readonly u8: Uint8Array;
+}
+
+export function viewSegment(sab: SharedArrayBuffer): SegmentMemory {
+  return { i32: new Int32Array(sab), f64: new Float64Array(sab), u8: new Uint8Array(sab) };
+}
+
+export function powerOfTwo(atLeast: number): number {
+  let size = 16;
+  while (size < atLeast) size *= 2;
+  return size;
+}
+
+assert(MAX_SEGMENTS <= 1 << 10, 'a segment number fits its bits of a hold id');

@@ -1,0 +1,576 @@
+import { MAX_QUANTITY, SLOT_BITS } from '../../protocol/limits.ts';
+import { HoldState, StockMode } from '../../protocol/ops.ts';
+import { Status } from '../../protocol/status.ts';
+import { assert } from '../base/assert.ts';
+import { HoldTable } from './hold-table.ts';
+import { HolderTable } from './holder-table.ts';
+import { KeyTable } from './key-table.ts';
+import { Lanes } from './lanes.ts';
+import {
+  Header,
+  Hold,
+  Key,
+  layoutSegment,
+  type SegmentMemory,
+  type SegmentOptions,
+  SKU_COUNTED,
+  Sku,
+  viewSegment,
+} from './layout.ts';
+import { SkuTable } from './sku-table.ts';
+import { Wheel } from './wheel.ts';
+
+/** Bytes that a segment of these capacities needs. */
+export function segmentBytes(options: SegmentOptions): number {
+  return layoutSegment(options).bytes;
+}
+
+/**
+ * A slice of all SKUs with everything that belongs to them. Pure: no clock, no I/O, no randomness, no threads; the same calls
+ * give the same bytes. Whoever owns the segment calls it, one thread at a time, and gives the time in ms.
+ *
+ * Every operation first looks for what forbids it, in the order of the statuses, and returns that status having
+ * changed nothing; what follows is done whole. Results are left in `out` (numbers, in the order of the protocol)
+ * and, where they name a hold, in `holdLo` and `holdHi`.
+ */
+export class Segment {
+  readonly number: number;
+  readonly options: SegmentOptions;
+  readonly memory: SegmentMemory;
+  readonly skus: SkuTable;
+  readonly holds: HoldTable;
+  readonly keys: KeyTable;
+  readonly holders: HolderTable;
+  readonly lanes: Lanes;
+  readonly wheel: Wheel;
+  readonly out = new Float64Array(12);
+  holdLo = 0;
+  holdHi = 0;
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+
+  /** @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on. */
+  constructor(number: number, options: SegmentOptions, sab: SharedArrayBuffer) {
+    const layout = layoutSegment(options);
+    assert(sab.byteLength >= layout.bytes, 'the memory is large enough for the segment');
+    this.number = number;
+    this.options = options;
+    this.memory = viewSegment(sab);
+    this.i32 = this.memory.i32;
+    this.f64 = this.memory.f64;
+    this.skus = new SkuTable(this.memory, layout, options.skus);
+    this.holds = new HoldTable(this.memory, layout, options);
+    this.keys = new KeyTable(this.memory, layout, options.keys);
+    this.holders = new HolderTable(this.memory, layout, options.holders);
+    this.lanes = new Lanes(this.memory, layout);
+    this.wheel = new Wheel(this.memory, layout);
+  }
+
+  get openHolds(): number {
+    return this.i32[Header.OPEN_HOLDS] as number;
+  }
+
+  /** Log sequence number: how many changes of state there were. */
+  get lsn(): number {
+    return this.f64[Header.LSN_F64] as number;
+  }
+
+  get fenced(): boolean {
+    return this.i32[Header.FENCED] !== 0;
+  }
+
+  /** Takes the segment out of service for good: its tables may be in the middle of a change. */
+  fence(): void {
+    this.i32[Header.FENCED] = 1;
+  }
+
+  /**
+   * HOLD. `hashLo` and `hashHi` are the SkuHash of the name at `skuStart`; a key of no bytes is none. OK leaves the hold's
+   * id and, in out[0], its deadline.
+   */
+  hold(
+    hashLo: number,
+    hashHi: number,
+    u8: Uint8Array,
+    skuStart: number,
+    skuBytes: number,
+    holderLo: number,
+    holderHi: number,
+    quantity: number,
+    ttlMs: number,
+    keyStart: number,
+    keyBytes: number,
+    at: number,
+  ): number {
+    const now = this.time(at);
+    const i32 = this.i32;
+    const out = this.out;
+    const sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
+    if (sku < 0) return Status.UNKNOWN_SKU;
+    const record = this.skus.at(sku);
+    if (keyBytes > 0) {
+      const entry = this.keys.find(sku, holderLo, holderHi, u8, keyStart, keyBytes);
+      if (entry >= 0) return this.replay(entry, quantity, ttlMs);
+    }
+    const perHold = i32[record + Sku.MAX_PER_HOLD] as number;
+    if (perHold !== 0 && quantity > perHold) return this.refuse(Status.HOLD_LIMIT, perHold);
+    const longest = this.longestTtl(record);
+    if (ttlMs > longest) return this.refuse(Status.TTL_LIMIT, longest);
+    if ((i32[record + Sku.AVAILABLE] as number) < quantity) this.expireOverdue(record, quantity, now);
+    const counted = ((i32[record + Sku.NAME] as number) & SKU_COUNTED) !== 0;
+    let holderEntry = -1;
+    if (counted) {
+      holderEntry = this.holders.find(sku, holderLo, holderHi);
+      const perHolder = i32[record + Sku.MAX_PER_HOLDER] as number;
+      const units = holderEntry < 0 ? 0 : this.holders.units(holderEntry);
+      if (perHolder !== 0 && quantity > perHolder - units) {
+        out[1] = units;
+        return this.refuse(Status.HOLDER_LIMIT, perHolder);
+      }
+    }
+    const available = i32[record + Sku.AVAILABLE] as number;
+    const held = i32[record + Sku.HELD] as number;
+    if (available < quantity) {
+      if (quantity - available > held) return this.refuse(Status.SOLD_OUT, available);
+      out[1] = this.lanes.earliestEnd(record, now);
+      return this.refuse(Status.HELD_OUT, available);
+    }
+    if (!this.holds.hasRoom(now)) return Status.HOLD_CAPACITY;
+    if (keyBytes > 0 && this.keys.full(now)) return Status.KEY_CAPACITY;
+    if (counted && holderEntry < 0) {
+      if (this.holders.full) return Status.HOLDER_CAPACITY;
+      holderEntry = this.holders.add(sku, holderLo, holderHi);
+    }
+
+    if (this.openHolds === 0) this.wheel.start(now);
+    const endsAt = now + ttlMs;
+    const slot = this.holds.take(now);
+    const hold = this.holds.at(slot);
+    const f64 = this.f64;
+    f64[hold / 2 + Hold.ENDS_F64] = endsAt;
+    f64[hold / 2 + Hold.CREATED_F64] = now;
+    i32[hold + Hold.HOLDER_LO] = holderLo;
+    i32[hold + Hold.HOLDER_HI] = holderHi;
+    i32[hold + Hold.SKU] = sku;
+    i32[hold + Hold.QUANTITY] = quantity;
+    i32[hold + Hold.RETURNED] = 0;
+    i32[hold + Hold.HOLDER_ENTRY] = holderEntry;
+    i32[record + Sku.AVAILABLE] = available - quantity;
+    i32[record + Sku.HELD] = held + quantity;
+    this.schedule(record, slot, endsAt, now);
+    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) + 1;
+    if (counted) this.holders.change(holderEntry, quantity);
+    this.nameHold(slot);
+    i32[hold + Hold.KEY_ENTRY] =
+      keyBytes > 0 ? this.keys.add(quantity, ttlMs, this.holdLo, this.holdHi, endsAt) : -1;
+    out[0] = endsAt;
+    return this.changed();
+  }
+
+  /** CONFIRM: sells `quantity` units (0: all) and gives the rest back. out[0]: units sold. */
+  confirm(lo: number, hi: number, holderLo: number, holderHi: number, quantity: number, at: number): number {
+    const now = this.time(at);
+    const slot = this.find(lo, hi, holderLo, holderHi);
+    if (slot < 0) return Status.UNKNOWN_HOLD;
+    const hold = this.holds.at(slot);
+    const i32 = this.i32;
+    const has = i32[hold + Hold.QUANTITY] as number;
+    const state = this.currentState(slot, now);
+    if (state === HoldState.CONFIRMED) {
+      this.out[0] = has;
+      return quantity === 0 || quantity === has ? Status.OK : Status.CONFIRMED;
+    }
+    if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
+    if (quantity > has) return this.refuse(Status.EXCEEDS_HOLD, has);
+    const sold = quantity === 0 ? has : quantity;
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) + sold;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) - sold;
+    i32[hold + Hold.QUANTITY] = sold;
+    this.close(slot, HoldState.CONFIRMED, has, sold, now);
+    this.out[0] = sold;
+    return this.changed();
+  }
+
+  /**
+   * RELEASE: gives `quantity` units back (0: all, which ends the hold). `of` (0: not said) is what the holder believes
+   * is held; when just those units are gone already, the command was done before. out[0]: units still held.
+   */
+  release(
+    lo: number,
+    hi: number,
+    holderLo: number,
+    holderHi: number,
+    quantity: number,
+    of: number,
+    at: number,
+  ): number {
+    const now = this.time(at);
+    const slot = this.find(lo, hi, holderLo, holderHi);
+    if (slot < 0) return Status.UNKNOWN_HOLD;
+    const hold = this.holds.at(slot);
+    const i32 = this.i32;
+    const has = i32[hold + Hold.QUANTITY] as number;
+    const state = this.currentState(slot, now);
+    if (state === HoldState.RELEASED) {
+      this.out[0] = 0;
+      if (quantity === 0 || quantity === has) return Status.OK;
+    }
+    if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
+    this.out[0] = has;
+    if (of !== 0 && quantity !== 0 && has === of - quantity) return Status.OK;
+    if (quantity > has) return Status.EXCEEDS_HOLD;
+    if (of !== 0 && has !== of) return Status.CHANGED;
+    if (quantity === 0 || quantity === has) {
+      this.close(slot, HoldState.RELEASED, has, 0, now);
+      this.out[0] = 0;
+      return this.changed();
+    }
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    i32[hold + Hold.QUANTITY] = has - quantity;
+    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - quantity;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + quantity;
+    this.uncount(hold, quantity);
+    this.out[0] = has - quantity;
+    return this.changed();
+  }
+
+  /** EXTEND: the deadline becomes `ttlMs` from now, unless it is later already. out[0]: the deadline. */
+  extend(lo: number, hi: number, holderLo: number, holderHi: number, ttlMs: number, at: number): number {
+    const now = this.time(at);
+    const slot = this.find(lo, hi, holderLo, holderHi);
+    if (slot < 0) return Status.UNKNOWN_HOLD;
+    const hold = this.holds.at(slot);
+    const record = this.skus.at(this.i32[hold + Hold.SKU] as number);
+    const longest = this.longestTtl(record);
+    if (ttlMs > longest) return this.refuse(Status.TTL_LIMIT, longest);
+    const state = this.currentState(slot, now);
+    if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
+    const before = this.f64[hold / 2 + Hold.ENDS_F64] as number;
+    const latest = (this.f64[hold / 2 + Hold.CREATED_F64] as number) + this.options.maxHoldLifeMs;
+    if (now + ttlMs > latest) return this.refuse(Status.LIFE_LIMIT, latest);
+    this.out[0] = before;
+    if (now + ttlMs <= before) return Status.OK;
+    this.unschedule(record, slot);
+    this.f64[hold / 2 + Hold.ENDS_F64] = now + ttlMs;
+    this.schedule(record, slot, now + ttlMs, now);
+    this.out[0] = now + ttlMs;
+    return this.changed();
+  }
+
+  /**
+   * RETURN: takes back `quantity` sold units of a confirmed hold (0: all that are left). `of` (0: not said) as in
+   * release(). out[0]: units still sold.
+   */
+  returnSold(
+    lo: number,
+    hi: number,
+    holderLo: number,
+    holderHi: number,
+    quantity: number,
+    of: number,
+    at: number,
+  ): number {
+    const now = this.time(at);
+    const slot = this.find(lo, hi, holderLo, holderHi);
+    if (slot < 0) return Status.UNKNOWN_HOLD;
+    const hold = this.holds.at(slot);
+    const i32 = this.i32;
+    const state = this.currentState(slot, now);
+    if (state === HoldState.HELD) return Status.NOT_CONFIRMED;
+    if (state !== HoldState.CONFIRMED) return this.refuseEnded(slot, state);
+    const returned = i32[hold + Hold.RETURNED] as number;
+    const left = (i32[hold + Hold.QUANTITY] as number) - returned;
+    this.out[0] = left;
+    if (of !== 0 && left === (quantity === 0 ? 0 : of - quantity)) return Status.OK;
+    if (quantity > left) return Status.EXCEEDS_HOLD;
+    if (of !== 0 && left !== of) return Status.CHANGED;
+    const back = quantity === 0 ? left : quantity;
+    if (back === 0) return Status.OK;
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    i32[hold + Hold.RETURNED] = returned + back;
+    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) - back;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + back;
+    this.uncount(hold, back);
+    this.out[0] = left - back;
+    return this.changed();
+  }
+
+  /**
+   * STOCK: adds to the total, or sets it; makes the SKU when there is none. Settings below 0 stay as they are, 0 is no
+   * limit. out: available, held, sold, total.
+   */
+  stock(
+    hashLo: number,
+    hashHi: number,
+    u8: Uint8Array,
+    skuStart: number,
+    skuBytes: number,
+    mode: number,
+    amount: number,
+    maxPerHold: number,
+    maxPerHolder: number,
+    maxTtlMs: number,
+    at: number,
+  ): number {
+    this.time(at);
+    const i32 = this.i32;
+    let sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
+    const before = sku < 0 ? 0 : (i32[this.skus.at(sku) + Sku.TOTAL] as number);
+    const total = mode === StockMode.TOTAL ? amount : before + amount;
+    const change = total - before;
+    const available = sku < 0 ? 0 : (i32[this.skus.at(sku) + Sku.AVAILABLE] as number);
+    if (total > MAX_QUANTITY || total < 0 || available + change < 0) {
+      if (sku < 0) this.out.fill(0, 0, 4);
+      else this.counts(sku);
+      return Status.STOCK_LIMIT;
+    }
+    const count =
+      maxPerHolder > 0 && (sku < 0 || (i32[this.skus.at(sku) + Sku.NAME] as number) < SKU_COUNTED);
+    if (count && sku >= 0 && !this.countHolders(sku)) return Status.HOLDER_CAPACITY;
+    if (sku < 0) sku = this.skus.add(hashLo, hashHi, u8, skuStart, skuBytes);
+    if (sku < 0) return Status.SKU_CAPACITY;
+    const record = this.skus.at(sku);
+    i32[record + Sku.TOTAL] = total;
+    i32[record + Sku.AVAILABLE] = available + change;
+    if (maxPerHold >= 0) i32[record + Sku.MAX_PER_HOLD] = maxPerHold;
+    if (maxPerHolder >= 0) i32[record + Sku.MAX_PER_HOLDER] = maxPerHolder;
+    if (maxTtlMs >= 0) i32[record + Sku.MAX_TTL_MS] = maxTtlMs;
+    if (count) i32[record + Sku.NAME] = (i32[record + Sku.NAME] as number) | SKU_COUNTED;
+    this.counts(sku);
+    return this.changed();
+  }
+
+  /** READ. out: available, held, sold, total, most per hold, most per holder, longest ttl, earliest end of a hold. */
+  read(
+    hashLo: number,
+    hashHi: number,
+    u8: Uint8Array,
+    skuStart: number,
+    skuBytes: number,
+    at: number,
+  ): number {
+    const now = this.time(at);
+    const sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
+    if (sku < 0) return Status.UNKNOWN_SKU;
+    const record = this.skus.at(sku);
+    this.counts(sku);
+    this.out[4] = this.i32[record + Sku.MAX_PER_HOLD] as number;
+    this.out[5] = this.i32[record + Sku.MAX_PER_HOLDER] as number;
+    this.out[6] = this.i32[record + Sku.MAX_TTL_MS] as number;
+    this.out[7] = this.lanes.earliestEnd(record, now);
+    return Status.OK;
+  }
+
+  /** READ_HOLD. out: state, SKU's record number, quantity, sold, returned, time of the end. */
+  readHold(lo: number, hi: number, holderLo: number, holderHi: number, at: number): number {
+    const now = this.time(at);
+    const slot = this.find(lo, hi, holderLo, holderHi);
+    if (slot < 0) return Status.UNKNOWN_HOLD;
+    const hold = this.holds.at(slot);
+    const state = this.currentState(slot, now);
+    const quantity = this.i32[hold + Hold.QUANTITY] as number;
+    const returned = this.i32[hold + Hold.RETURNED] as number;
+    this.out[0] = state;
+    this.out[1] = this.i32[hold + Hold.SKU] as number;
+    this.out[2] = state === HoldState.HELD ? quantity : 0;
+    this.out[3] = state === HoldState.CONFIRMED ? quantity - returned : 0;
+    this.out[4] = returned;
+    this.out[5] = this.holds.endsAt(slot);
+    return Status.OK;
+  }
+
+  /**
+   * Ends up to `budget` holds whose time is over, and forgets keys. Returns how much was done: less than the budget
+   * when nothing is left that is due.
+   */
+  advance(at: number, budget: number): number {
+    const now = this.time(at);
+    // Work that can wait gets a quarter each at first, so that a million keys or far deadlines never make holds late.
+    const share = budget >> 2;
+    let done = this.keys.forget(now, share);
+    if (this.openHolds > 0) {
+      done += this.wheel.cascade(share);
+      while (done < budget) {
+        const slot = this.wheel.due(now);
+        if (slot < 0) break;
+        this.expire(slot, now);
+        done++;
+      }
+    }
+    return done + this.keys.forget(now, budget - done);
+  }
+
+  /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */
+  slotOf(lo: number, hi: number): number {
+    const slot = lo & ((1 << SLOT_BITS) - 1);
+    if (lo >>> SLOT_BITS !== this.number) return -1;
+    if (slot >= this.holds.used || this.holds.generation(slot) !== hi) return -1;
+    return slot;
+  }
+
+  private find(lo: number, hi: number, holderLo: number, holderHi: number): number {
+    const slot = this.slotOf(lo, hi);
+    if (slot < 0) return -1;
+    const hold = this.holds.at(slot);
+    const mine = this.i32[hold + Hold.HOLDER_LO] === holderLo && this.i32[hold + Hold.HOLDER_HI] === holderHi;
+    return mine ? slot : -1;
+  }
+
+  /** A hold's state at `now`: one whose deadline has come is expired on the spot, though its bucket is not past. */
+  private currentState(slot: number, now: number): number {
+    const state = this.holds.state(slot);
+    if (state !== HoldState.HELD || this.holds.endsAt(slot) > now) return state;
+    this.expire(slot, now);
+    return HoldState.EXPIRED;
+  }
+
+  private replay(entry: number, quantity: number, ttlMs: number): number {
+    const at = this.keys.at(entry);
+    this.holdLo = this.i32[at + Key.HOLD_LO] as number;
+    this.holdHi = this.i32[at + Key.HOLD_HI] as number;
+    this.out[0] = this.keys.expiresAt(entry);
+    const same = this.i32[at + Key.QUANTITY] === quantity && this.i32[at + Key.TTL_MS] === ttlMs;
+    return same ? Status.OK : Status.KEY_CONFLICT;
+  }
+
+  /** Before a SKU is called out of stock: ends its holds that are due, a few at most; the wheel ends the rest. */
+  private expireOverdue(record: number, quantity: number, now: number): void {
+    for (let i = 0; i < 16; i++) {
+      if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;
+      const slot = this.lanes.earliest(record);
+      if (slot < 0 || this.holds.endsAt(slot) > now) return;
+      this.expire(slot, now);
+    }
+  }
+
+  private expire(slot: number, now: number): void {
+    const hold = this.holds.at(slot);
+    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0, now);
+    this.changed();
+  }
+
+  /** Ends an open hold of `has` units, of which `kept` stay with the holder. */
+  private close(slot: number, state: number, has: number, kept: number, now: number): void {
+    const i32 = this.i32;
+    const hold = this.holds.at(slot);
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    this.unschedule(record, slot);
+    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - has;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + has;
+    if (kept < has) this.uncount(hold, has - kept);
+    const key = i32[hold + Hold.KEY_ENTRY] as number;
+    if (key >= 0) {
+      this.keys.retire(key, now + this.options.keyRetentionMs);
+      i32[hold + Hold.KEY_ENTRY] = -1;
+    }
+    const endedAt = state === HoldState.EXPIRED ? this.holds.endsAt(slot) : now;
+    this.holds.end(slot, state, endedAt);
+    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) - 1;
+  }
+
+  private schedule(record: number, slot: number, endsAt: number, now: number): void {
+    const lane = this.lanes.add(record, slot, endsAt, now);
+    const meta = this.holds.at(slot) + Hold.META;
+    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
+    this.wheel.add(slot);
+  }
+
+  private unschedule(record: number, slot: number): void {
+    const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
+    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
+    this.wheel.remove(slot);
+  }
+
+  private uncount(hold: number, units: number): void {
+    const entry = this.i32[hold + Hold.HOLDER_ENTRY] as number;
+    if (entry >= 0) this.holders.change(entry, -units);
+  }
+
+  /**
+   * Starts to count a SKU's units per holder, from its holds in the table: those that are open, and what confirmed ones have not
+   * returned. Walks the whole table, once in a SKU's life. False, and nothing is changed, when the holders do not fit.
+   */
+  private countHolders(sku: number): boolean {
+    const i32 = this.i32;
+    const counted: number[] = [];
+    for (let slot = 0; slot < this.holds.used; slot++) {
+      const hold = this.holds.at(slot);
+      const state = this.holds.state(slot);
+      if (i32[hold + Hold.SKU] !== sku || (state !== HoldState.HELD && state !== HoldState.CONFIRMED))
+        continue;
+      const units = (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number);
+      if (units === 0) continue;
+      const lo = i32[hold + Hold.HOLDER_LO] as number;
+      const hi = i32[hold + Hold.HOLDER_HI] as number;
+      let entry = this.holders.find(sku, lo, hi);
+      if (entry < 0) {
+        if (this.holders.full) {
+          for (const undo of counted) this.uncountSlot(undo);
+          return false;
+        }
+        entry = this.holders.add(sku, lo, hi);
+      }
+      this.holders.change(entry, units);
+      i32[hold + Hold.HOLDER_ENTRY] = entry;
+      counted.push(slot);
+    }
+    return true;
+  }
+
+  private uncountSlot(slot: number): void {
+    const hold = this.holds.at(slot);
+    const i32 = this.i32;
+    this.uncount(hold, (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number));
+    i32[hold + Hold.HOLDER_ENTRY] = -1;
+  }
+
+  private counts(sku: number): void {
+    const record = this.skus.at(sku);
+    this.out[0] = this.i32[record + Sku.AVAILABLE] as number;
+    this.out[1] = this.i32[record + Sku.HELD] as number;
+    this.out[2] = this.i32[record + Sku.SOLD] as number;
+    this.out[3] = this.i32[record + Sku.TOTAL] as number;
+  }
+
+  /** The longest time to live that the SKU and the server both allow. */
+  private longestTtl(record: number): number {
+    const ofSku = this.i32[record + Sku.MAX_TTL_MS] as number;
+    const ofServer = this.options.maxHoldLifeMs;
+    return ofSku === 0 || ofSku > ofServer ? ofServer : ofSku;
+  }
+
+  private nameHold(slot: number): void {
+    this.holdLo = (this.number << SLOT_BITS) | slot;
+    this.holdHi = this.holds.generation(slot);
+  }
+
+  private refuse(status: number, result: number): number {
+    this.out[0] = result;
+    return status;
+  }
+
+  /** The status of a hold that ended otherwise than the command assumes. out[0]: units sold, or when it ended. */
+  private refuseEnded(slot: number, state: number): number {
+    if (state === HoldState.CONFIRMED) {
+      return this.refuse(Status.CONFIRMED, this.i32[this.holds.at(slot) + Hold.QUANTITY] as number);
+    }
+    return this.refuse(
+      state === HoldState.RELEASED ? Status.RELEASED : Status.EXPIRED,
+      this.holds.endsAt(slot),
+    );
+  }
+
+  /** The segment's time: never earlier than it was, whoever's clock it is. */
+  private time(at: number): number {
+    const last = this.f64[Header.NOW_F64] as number;
+    if (at <= last) return last;
+    this.f64[Header.NOW_F64] = at;
+    return at;
+  }
+
+  private changed(): number {
+    this.f64[Header.LSN_F64] = (this.f64[Header.LSN_F64] as number) + 1;
+    return Status.OK;
+  }
+}

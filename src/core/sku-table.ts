@@ -1,0 +1,78 @@
+import { Header, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
+
+/** SKUs of a segment by name: open addressing with linear probing over (upper hash word, record number + 1). Records are never removed. */
+export class SkuTable {
+  private readonly i32: Int32Array;
+  private readonly u8: Uint8Array;
+  private readonly index: number;
+  private readonly mask: number;
+  private readonly records: number;
+  private readonly capacity: number;
+
+  constructor(memory: SegmentMemory, layout: SegmentLayout, capacity: number) {
+    this.i32 = memory.i32;
+    this.u8 = memory.u8;
+    this.index = layout.skuIndex;
+    this.mask = layout.skuIndexMask;
+    this.records = layout.skus;
+    this.capacity = capacity;
+  }
+
+  /** Word offset of a record. */
+  at(sku: number): number {
+    return this.records + sku * Sku.WORDS;
+  }
+
+  get count(): number {
+    return this.i32[Header.SKU_COUNT] as number;
+  }
+
+  /** Record number of a name, or -1. The hash is that of SkuHash. */
+  find(lo: number, hi: number, u8: Uint8Array, start: number, length: number): number {
+    const i32 = this.i32;
+    let probe = lo & this.mask;
+    for (;;) {
+      const entry = this.index + probe * 2;
+      const number = i32[entry + 1] as number;
+      if (number === 0) return -1;
+      if (i32[entry] === hi && this.named(number - 1, u8, start, length)) return number - 1;
+      probe = (probe + 1) & this.mask;
+    }
+  }
+
+  /** Adds a name that find() did not find. Returns its record number, all counts zero, or -1 when the table is full. */
+  add(lo: number, hi: number, u8: Uint8Array, start: number, length: number): number {
+    const i32 = this.i32;
+    const sku = i32[Header.SKU_COUNT] as number;
+    if (sku >= this.capacity) return -1;
+    let probe = lo & this.mask;
+    while (i32[this.index + probe * 2 + 1] !== 0) probe = (probe + 1) & this.mask;
+    const record = this.at(sku);
+    i32[record + Sku.NAME] = length;
+    const name = (record + Sku.NAME_WORD) * 4;
+    for (let i = 0; i < length; i++) this.u8[name + i] = u8[start + i] as number;
+    i32[this.index + probe * 2] = hi;
+    i32[this.index + probe * 2 + 1] = sku + 1;
+    i32[Header.SKU_COUNT] = sku + 1;
+    return sku;
+  }
+
+  /** Byte offset of a record's name in the segment's memory. */
+  nameStart(sku: number): number {
+    return (this.at(sku) + Sku.NAME_WORD) * 4;
+  }
+
+  nameBytes(sku: number): number {
+    return (this.i32[this.at(sku) + Sku.NAME] as number) & 0xff;
+  }
+
+  private named(sku: number, u8: Uint8Array, start: number, length: number): boolean {
+    const record = this.at(sku);
+    if (((this.i32[record + Sku.NAME] as number) & 0xff) !== length) return false;
+    const name = (record + Sku.NAME_WORD) * 4;
+    for (let i = 0; i < length; i++) {
+      if (this.u8[name + i] !== u8[start + i]) return false;
+    }
+    return true;
+  }
+}

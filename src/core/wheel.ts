@@ -1,0 +1,123 @@
+import {
+  COARSE_BUCKETS,
+  EPOCH_TICKS,
+  FINE_BUCKETS,
+  Header,
+  Hold,
+  type SegmentLayout,
+  type SegmentMemory,
+  TICK_MS,
+} from './layout.ts';
+
+/**
+ * Open holds by deadline: a hierarchical timing wheel (Varghese and Lauck, 1987) of two levels. Deadlines of this
+ * epoch and the next (32.8 s each) lie in fine buckets of 8 ms; later ones lie in one coarse bucket for each epoch and
+ * move to the fine ones, a bounded number at a time, during the epoch before theirs. Add and remove are O(1).
+ *
+ * A bucket is worked off once its whole 8 ms are past, so all in it are due and nothing is looked at twice.
+ */
+export class Wheel {
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+  private readonly buckets: number;
+  private readonly holds: number;
+
+  constructor(memory: SegmentMemory, layout: SegmentLayout) {
+    this.i32 = memory.i32;
+    this.f64 = memory.f64;
+    this.buckets = layout.wheel;
+    this.holds = layout.holds;
+  }
+
+  /** Sets the wheel to a time, forwards over buckets that are known to be empty. Only while nothing is in it. */
+  start(nowMs: number): void {
+    const tick = Math.floor(nowMs / TICK_MS);
+    this.f64[Header.TICK_F64] = tick;
+    this.f64[Header.EPOCH_F64] = Math.floor(tick / EPOCH_TICKS) + 1;
+  }
+
+  /** Adds a hold by its deadline, which must be after the time up to which the wheel was advanced. */
+  add(slot: number): void {
+    const tick = Math.floor(
+      (this.f64[(this.holds + slot * Hold.WORDS) / 2 + Hold.ENDS_F64] as number) / TICK_MS,
+    );
+    const epoch = Math.floor(tick / EPOCH_TICKS);
+    const next = this.f64[Header.EPOCH_F64] as number;
+    if (epoch <= next) this.append(slot, tick & (FINE_BUCKETS - 1));
+    // A wheel that was not advanced for days may be too small for a deadline: that waits in the last bucket first.
+    else this.append(slot, this.coarse(Math.min(epoch, next + COARSE_BUCKETS - 1)));
+  }
+
+  remove(slot: number): void {
+    const i32 = this.i32;
+    const record = this.holds + slot * Hold.WORDS;
+    const next = i32[record + Hold.WHEEL_NEXT] as number;
+    const prev = i32[record + Hold.WHEEL_PREV] as number;
+    if (prev < 0) i32[this.buckets + ~prev * 2] = next < 0 ? 0 : next;
+    else i32[this.holds + (prev - 1) * Hold.WORDS + Hold.WHEEL_NEXT] = next;
+    if (next < 0) i32[this.buckets + ~next * 2 + 1] = prev < 0 ? 0 : prev;
+    else i32[this.holds + (next - 1) * Hold.WORDS + Hold.WHEEL_PREV] = prev;
+  }
+
+  /**
+   * A hold whose bucket is past, or -1 when there is none up to `nowMs`. The caller removes it before it asks again.
+   */
+  due(nowMs: number): number {
+    const i32 = this.i32;
+    const f64 = this.f64;
+    let tick = f64[Header.TICK_F64] as number;
+    const end = Math.floor((nowMs + 1) / TICK_MS);
+    while (tick < end) {
+      const head = i32[this.buckets + (tick & (FINE_BUCKETS - 1)) * 2] as number;
+      if (head !== 0) {
+        f64[Header.TICK_F64] = tick;
+        return head - 1;
+      }
+      tick++;
+      // What is still in the coarse bucket of the epoch that begins here must not be passed over.
+      if ((tick & (EPOCH_TICKS - 1)) === 0) this.enter(tick / EPOCH_TICKS);
+    }
+    f64[Header.TICK_F64] = tick;
+    return -1;
+  }
+
+  /** Moves up to `budget` holds of the next epoch into the fine buckets. Returns how many. */
+  cascade(budget: number): number {
+    const bucket = this.coarse(this.f64[Header.EPOCH_F64] as number);
+    let moved = 0;
+    while (moved < budget) {
+      const head = this.i32[this.buckets + bucket * 2] as number;
+      if (head === 0) break;
+      this.remove(head - 1);
+      this.add(head - 1);
+      moved++;
+    }
+    return moved;
+  }
+
+  private enter(epoch: number): void {
+    // Normally cascade() has emptied it long ago; after a stall of half a minute this moves the rest at once.
+    while (this.cascade(1 << 20) > 0);
+    this.f64[Header.EPOCH_F64] = epoch + 1;
+  }
+
+  private coarse(epoch: number): number {
+    return FINE_BUCKETS + (epoch & (COARSE_BUCKETS - 1));
+  }
+
+  private append(slot: number, bucket: number): void {
+    const i32 = this.i32;
+    const words = this.buckets + bucket * 2;
+    const record = this.holds + slot * Hold.WORDS;
+    const tail = i32[words + 1] as number;
+    i32[record + Hold.WHEEL_NEXT] = ~bucket;
+    if (tail === 0) {
+      i32[words] = slot + 1;
+      i32[record + Hold.WHEEL_PREV] = ~bucket;
+    } else {
+      i32[this.holds + (tail - 1) * Hold.WORDS + Hold.WHEEL_NEXT] = slot + 1;
+      i32[record + Hold.WHEEL_PREV] = tail;
+    }
+    i32[words + 1] = slot + 1;
+  }
+}
