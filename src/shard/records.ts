@@ -1,0 +1,61 @@
+import { MAX_COMMAND_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
+
+/**
+ * What the rings between front and workers carry. A record's tag is the index of its connection.
+ *
+ *     command   word 0      info: op (4 bits) | count (4) | mode (2) | request id bytes (4) | segment (10)
+ *               words 1, 2  holder
+ *               words 3, 4  the SKU's hash, or the hold's id: low word, high word
+ *               byte 20 on  the command's MessagePack from its request id on
+ *
+ *     reply     word 0      info: op (4 bits) | mode << 8 (2) | status << 16 (8)
+ *               byte 4 on   the reply's MessagePack, whole
+ */
+export const COMMAND_HEAD_BYTES = 20;
+export const REPLY_HEAD_BYTES = 4;
+
+/** Most payload bytes of either record. */
+export const COMMAND_RECORD_BYTES = COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES;
+export const REPLY_RECORD_BYTES = REPLY_HEAD_BYTES + MAX_REPLY_BYTES;
+
+/** How a reply is to be said: as it is, as JSON with numbers or names, or to a request of the server's own. */
+export const Mode = { BINARY: 0, JSON: 1, JSON_NAMES: 2, INTERNAL: 3 } as const;
+
+export function commandInfo(
+  op: number,
+  count: number,
+  mode: number,
+  requestBytes: number,
+  segment: number,
+): number {
+  return op | (count << 4) | (mode << 8) | (requestBytes << 10) | (segment << 14);
+}
+
+export function infoOp(info: number): number {
+  return info & 0x0f;
+}
+
+export function infoCount(info: number): number {
+  return (info >> 4) & 0x0f;
+}
+
+export function infoMode(info: number): number {
+  return (info >> 8) & 0x03;
+}
+
+export function infoRequestBytes(info: number): number {
+  return (info >> 10) & 0x0f;
+}
+
+export function infoSegment(info: number): number {
+  return info >> 14;
+}
+
+/** A reply's info from its command's, and its status. */
+export function replyInfo(info: number, status: number): number {
+  return (info & 0x30f) | (status << 16);
+}
+
+export function infoStatus(info: number): number {
+  return info >> 16;
+}

@@ -1,0 +1,202 @@
+import { Cursor } from '../../protocol/cursor.ts';
+import { Status } from '../../protocol/status.ts';
+import { Writer } from '../../protocol/writer.ts';
+import { CommandHead, executeCommand } from '../core/execute.ts';
+import { Segment } from '../core/segment.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { RingProducer } from '../ring/producer.ts';
+import { strike } from './faults.ts';
+import { Control, controlOf, type EngineMemory, Lease } from './memory.ts';
+import {
+  COMMAND_HEAD_BYTES,
+  infoCount,
+  infoOp,
+  infoRequestBytes,
+  infoSegment,
+  REPLY_HEAD_BYTES,
+  REPLY_RECORD_BYTES,
+  replyInfo,
+} from './records.ts';
+
+/**
+ * One worker's segments and rings, and the work that is done on them: take commands, apply them, write replies, let
+ * holds expire. Whoever holds the lease does it: the worker's own thread as a rule, the front when the worker sleeps and
+ * little waits, since waking a thread costs more than a few commands. The lease is a word in shared memory; whoever takes it
+ * reads the ring positions anew.
+ *
+ * For each command there is one reply, also when a thread dies over it: behind every command the positions of
+ * both rings are written down in the control block, and a mark stands there while a segment is being changed.
+ */
+export class Shard {
+  readonly worker: number;
+  readonly control: Int32Array;
+  readonly commands: RingConsumer;
+  readonly replies: RingProducer;
+  private readonly memory: EngineMemory;
+  private readonly owners: Int32Array;
+  private readonly segments: (Segment | undefined)[];
+  private readonly head = new CommandHead();
+  private readonly cursor = new Cursor();
+  private readonly writer: Writer;
+  private nextToExpire = 0;
+
+  constructor(memory: EngineMemory, worker: number) {
+    const own = memory.workers[worker];
+    if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
+    this.worker = worker;
+    this.memory = memory;
+    this.owners = new Int32Array(memory.owners);
+    this.segments = new Array(memory.segments.length).fill(undefined);
+    this.control = controlOf(own);
+    this.commands = new RingConsumer(own.sab, own.commands, own.commandRingBytes);
+    this.replies = new RingProducer(own.sab, own.replies, own.replyRingBytes);
+    this.writer = new Writer(this.replies.u8);
+  }
+
+  /** Takes the lease for a thread (a Lease value) if it is free. */
+  acquire(as: number): boolean {
+    if (Atomics.compareExchange(this.control, Control.LEASE, Lease.FREE, as) !== Lease.FREE) return false;
+    this.commands.refresh();
+    this.replies.refresh();
+    return true;
+  }
+
+  /** Publishes what was done and gives the lease back. */
+  release(): void {
+    this.publish();
+    Atomics.store(this.control, Control.LEASE, Lease.FREE);
+  }
+
+  /** Makes replies visible to the front and gives the room of their commands back. */
+  publish(): void {
+    this.replies.publish();
+    this.commands.release();
+  }
+
+  /** Whether commands wait. May be asked without the lease. */
+  waiting(): boolean {
+    this.commands.refresh();
+    return this.commands.fill() > 0;
+  }
+
+  /**
+   * Takes over from a thread that died with the lease. A command that it was in the middle of is answered UNAVAILABLE, and
+   * its segment fenced off, because its tables may be half changed. Returns that segment, or -1.
+   */
+  adopt(as: number): number {
+    const control = this.control;
+    Atomics.store(control, Control.LEASE, as);
+    const mark = control[Control.MARK] as number;
+    this.commands.resumeAt(control[Control.COMMAND_POSITION] as number);
+    this.replies.resumeAt(control[Control.REPLY_POSITION] as number);
+    control[Control.MARK] = 0;
+    if (mark === 0) return -1;
+    const segment = Math.abs(mark) - 1;
+    this.segmentAt(segment).fence();
+    if (mark > 0) this.refuseNext();
+    return segment;
+  }
+
+  /** Runs up to `most` commands at one time of the clock. Returns how many; stops early when the replies have no room. */
+  runCommands(nowMs: number, most: number): number {
+    const { commands, replies, control, cursor, writer, head } = this;
+    const i32 = commands.i32;
+    const out = replies.i32;
+    let done = 0;
+    while (done < most && replies.hasRoom(REPLY_RECORD_BYTES)) {
+      const at = commands.next();
+      if (at < 0) break;
+      const words = at >> 2;
+      const info = i32[words] as number;
+      const number = infoSegment(info);
+      head.op = infoOp(info);
+      head.count = infoCount(info);
+      head.holderLo = i32[words + 1] as number;
+      head.holderHi = i32[words + 2] as number;
+      head.lo = i32[words + 3] as number;
+      head.hi = i32[words + 4] as number;
+      head.requestStart = at + COMMAND_HEAD_BYTES;
+      head.requestBytes = infoRequestBytes(info);
+      cursor.reset(commands.u8, head.requestStart + head.requestBytes, at + commands.length);
+      const reply = replies.claim(REPLY_RECORD_BYTES, commands.tag);
+      writer.pos = reply + REPLY_HEAD_BYTES;
+      // Plain stores: a thread that dies is dead before another looks, and the kernel orders that.
+      control[Control.MARK] = number + 1;
+      strike(control, number);
+      const status = executeCommand(this.segmentAt(number), head, cursor, writer, nowMs);
+      out[reply >> 2] = replyInfo(info, status);
+      replies.trim(writer.pos - reply);
+      this.noteProgress();
+      done++;
+    }
+    return done;
+  }
+
+  /**
+   * Ends up to `budget` holds that are due, over all segments, each time beginning with another one. Returns how many; fewer than the
+   * budget means that none is left.
+   */
+  runExpiry(nowMs: number, budget: number): number {
+    const { control, owners } = this;
+    const count = owners.length;
+    let done = 0;
+    for (let i = 0; i < count && done < budget; i++) {
+      const number = this.nextToExpire;
+      this.nextToExpire = number + 1 < count ? number + 1 : 0;
+      if (owners[number] !== this.worker) continue;
+      const segment = this.segmentAt(number);
+      if (segment.fenced) continue;
+      control[Control.MARK] = -(number + 1);
+      done += segment.advance(nowMs, budget - done);
+      control[Control.MARK] = 0;
+    }
+    return done;
+  }
+
+  /** Whether any hold is open, so that time matters. */
+  anyOpen(): boolean {
+    for (let number = 0; number < this.owners.length; number++) {
+      if (this.owners[number] === this.worker && this.segmentAt(number).openHolds > 0) return true;
+    }
+    return false;
+  }
+
+  /** Answers UNAVAILABLE to the command in front, which a dead thread was in the middle of. */
+  private refuseNext(): void {
+    const { commands, replies, writer } = this;
+    const at = commands.next();
+    if (at < 0) return;
+    const info = commands.i32[at >> 2] as number;
+    const reply = replies.claim(REPLY_RECORD_BYTES, commands.tag);
+    writer.pos = reply + REPLY_HEAD_BYTES;
+    writer.array(3);
+    writer.copy(commands.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));
+    writer.int32(Status.UNAVAILABLE);
+    writer.int32(0);
+    replies.i32[reply >> 2] = replyInfo(info, Status.UNAVAILABLE);
+    replies.trim(writer.pos - reply);
+    this.noteProgress();
+  }
+
+  segmentAt(number: number): Segment {
+    return this.segments[number] ?? this.openSegment(number);
+  }
+
+  private noteProgress(): void {
+    const control = this.control;
+    const replied = this.replies.position;
+    const taken = this.commands.position;
+    // A thread is terminated only at a call or at the end of a loop's turn, so these three stores happen together.
+    control[Control.REPLY_POSITION] = replied;
+    control[Control.COMMAND_POSITION] = taken;
+    control[Control.MARK] = 0;
+  }
+
+  private openSegment(number: number): Segment {
+    const sab = this.memory.segments[number];
+    if (sab === undefined) throw new RangeError(`there is no segment ${number}`);
+    const segment = new Segment(number, this.memory.segmentOptions, sab);
+    this.segments[number] = segment;
+    return segment;
+  }
+}

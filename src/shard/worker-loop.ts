@@ -1,0 +1,57 @@
+import type { Clock } from '../base/clock.ts';
+import { Doorbell } from '../ring/doorbell.ts';
+import { IdleStrategy } from '../ring/idle.ts';
+import { strike } from './faults.ts';
+import { Control, type EngineMemory, Lease } from './memory.ts';
+import { Shard } from './shard.ts';
+
+/** Commands between two looks at the clock and two publications. */
+export const COMMAND_BATCH = 256;
+/** Holds that are ended in one go. Some 0.3 µs each, so commands wait for less than a millisecond. */
+export const EXPIRY_BATCH = 1024;
+/** How long an expiry may have to wait when nothing else happens, and how often it is looked for when much does. */
+const EXPIRY_SLEEP_MS = 8;
+const EXPIRY_EVERY_MS = 2;
+/** A worker with nothing to do shows a heartbeat this often. */
+const IDLE_SLEEP_MS = 100;
+const LEASE_SLEEP_MS = 1;
+
+/** The life of a worker thread. Returns when the control block says STOP and nothing waits any more. */
+export function runWorker(memory: EngineMemory, worker: number, clock: Clock, spins: number): void {
+  const shard = new Shard(memory, worker);
+  const { control } = shard;
+  const own = memory.workers[worker];
+  if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
+  const doorbell = new Doorbell(own.sab, own.doorbell);
+  const front = new Doorbell(memory.frontDoorbell, 0);
+  const idle = new IdleStrategy(doorbell, { spins, maxSleepMs: IDLE_SLEEP_MS });
+  const stopping = (): boolean => Atomics.load(control, Control.STOP) !== 0;
+  const ready = (): boolean => shard.waiting() || stopping();
+  const never = (): boolean => false;
+  let nextExpiry = 0;
+
+  for (;;) {
+    control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
+    strike(control, -1);
+    if (!shard.acquire(Lease.WORKER)) {
+      doorbell.sleep(LEASE_SLEEP_MS, never);
+      continue;
+    }
+    const now = clock();
+    let work = shard.runCommands(now, COMMAND_BATCH);
+    shard.publish();
+    if (work > 0) {
+      control[Control.COMMANDS] = ((control[Control.COMMANDS] as number) + work) | 0;
+      front.ring();
+    }
+    if (now >= nextExpiry) {
+      const ended = shard.runExpiry(now, EXPIRY_BATCH);
+      nextExpiry = ended < EXPIRY_BATCH ? now + EXPIRY_EVERY_MS : now;
+      work += ended;
+    }
+    const sleepMs = work > 0 ? 0 : shard.anyOpen() ? EXPIRY_SLEEP_MS : IDLE_SLEEP_MS;
+    shard.release();
+    if (work === 0 && stopping() && !shard.waiting()) return;
+    idle.idle(work, ready, sleepMs);
+  }
+}
