@@ -1,0 +1,42 @@
+import { Mode } from '../shard/records.ts';
+import type { Connection, Sink } from './connections.ts';
+import type { Front } from './front.ts';
+import { encode } from './message.ts';
+
+/** A command that the server sends itself, for an HTTP request: takes a place among the connections until it is answered. */
+export class Call implements Sink {
+  private readonly front: Front;
+  private readonly holderLo: number;
+  private readonly holderHi: number;
+  private connection: Connection | undefined;
+  private then: ((reply: unknown[]) => void) | undefined;
+
+  constructor(front: Front, holderLo: number, holderHi: number) {
+    this.front = front;
+    this.holderLo = holderLo;
+    this.holderHi = holderHi;
+  }
+
+  /** Sends one command; `then` gets its reply, later or at once. One at a time. */
+  run(command: unknown[], then: (reply: unknown[]) => void): void {
+    const { front } = this;
+    this.then = then;
+    this.connection = front.connections.add(this, this.holderLo, this.holderHi);
+    front.schedule();
+    front.router.onFrame(this.connection, encode(command), Mode.INTERNAL);
+  }
+
+  sendDecoded(_mode: number, message: unknown[]): void {
+    const { connection, then } = this;
+    if (connection === undefined || then === undefined) return;
+    this.connection = undefined;
+    this.then = undefined;
+    this.front.connections.close(connection);
+    then(message);
+  }
+
+  /** Replies in this mode come decoded, and nothing closes a call. */
+  send(): void {}
+
+  close(): void {}
+}

@@ -1,0 +1,81 @@
+/** Where a connection's frames go: a socket, or a request of the server's own. Implemented by the socket server and by tests. */
+export interface Sink {
+  /** Sends one binary frame. The bytes are only valid during the call. */
+  send(frame: Uint8Array): void;
+  /** Takes a decoded reply or push for a connection that speaks text, or for a request of the server's own. */
+  sendDecoded(mode: number, message: unknown[]): void;
+  /** Closes with a code and reason of the WebSocket protocol. */
+  close(code: number, reason: string): void;
+}
+
+/** A client as the front sees it. The rings name it by its index. */
+export class Connection {
+  readonly index: number;
+  sink: Sink;
+  holderLo = 0;
+  holderHi = 0;
+  /** Commands in the rings that are not answered yet. */
+  inFlight = 0;
+  open = true;
+  brokenFrames = 0;
+  /** First and last reply of the pump's current pass, as places in its tables; -1 for none. */
+  firstReply = -1;
+  lastReply = -1;
+
+  constructor(index: number, sink: Sink) {
+    this.index = index;
+    this.sink = sink;
+  }
+}
+
+/**
+ * Connections by index. An index is used again only when its connection is closed and every command it sent is
+ * answered, so that no reply reaches a stranger.
+ */
+export class Connections {
+  private readonly slots: (Connection | undefined)[] = [];
+  private readonly free: number[] = [];
+  /** Open ones. */
+  count = 0;
+
+  add(sink: Sink, holderLo: number, holderHi: number): Connection {
+    const index = this.free.pop() ?? this.slots.length;
+    const connection = new Connection(index, sink);
+    connection.holderLo = holderLo;
+    connection.holderHi = holderHi;
+    this.slots[index] = connection;
+    this.count++;
+    return connection;
+  }
+
+  at(index: number): Connection {
+    const connection = this.slots[index];
+    if (connection === undefined) throw new Error(`a reply names connection ${index}, which does not exist`);
+    return connection;
+  }
+
+  /** The socket is gone. Its index is given back now or, with commands under way, by the last reply. */
+  close(connection: Connection): void {
+    if (!connection.open) return;
+    connection.open = false;
+    this.count--;
+    if (connection.inFlight === 0) this.recycle(connection);
+  }
+
+  /** Notes that `count` commands were answered. */
+  answered(connection: Connection, count: number): void {
+    connection.inFlight -= count;
+    if (connection.inFlight === 0 && !connection.open) this.recycle(connection);
+  }
+
+  *[Symbol.iterator](): Iterator<Connection> {
+    for (const connection of this.slots) {
+      if (connection?.open) yield connection;
+    }
+  }
+
+  private recycle(connection: Connection): void {
+    this.slots[connection.index] = undefined;
+    this.free.push(connection.index);
+  }
+}

@@ -1,0 +1,131 @@
+import type { Clock } from '../base/clock.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { Doorbell } from '../ring/doorbell.ts';
+import { RingProducer } from '../ring/producer.ts';
+import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
+import { Shard } from '../shard/shard.ts';
+import { Connections } from './connections.ts';
+import { ReplyPump } from './reply-pump.ts';
+import { Router } from './router.ts';
+
+/** Up to this many commands of a turn, the front runs a sleeping worker's segments itself rather than wake it. */
+const BORROW_MOST = 128;
+/** The fallback for a wake-up that never comes. */
+const SLEEP_MS = 500;
+
+export interface FrontOptions {
+  memory: EngineMemory;
+  clock: Clock;
+  borrow: boolean;
+  /** Told of a borrowed shard that threw: its segment is fenced off already. */
+  onFault: (error: unknown, segment: number) => void;
+}
+
+/** One worker as the front sees it. */
+interface Link {
+  readonly shard: Shard;
+  readonly control: Int32Array;
+  readonly doorbell: Doorbell;
+  readonly commands: RingProducer;
+}
+
+/**
+ * The front's duty cycle, without its sockets. Frames come in through `router`; endTurn() is called once for each turn of the
+ * event loop that brought any, and publishes, wakes or stands in for the workers, and sends the replies that are ready.
+ */
+export class Front {
+  readonly connections = new Connections();
+  readonly router: Router;
+  readonly pump: ReplyPump;
+  private readonly links: readonly Link[];
+  private readonly owners: Int32Array;
+  private readonly doorbell: Doorbell;
+  private readonly options: FrontOptions;
+  private turnScheduled = false;
+  private pending: unknown;
+  private readonly ready = (): boolean => this.pump.waiting();
+  private readonly turn = (): void => this.endTurn();
+  private readonly woken = (): void => this.schedule();
+
+  constructor(options: FrontOptions) {
+    const { memory } = options;
+    this.options = options;
+    this.links = memory.workers.map((own, worker) => ({
+      shard: new Shard(memory, worker),
+      control: controlOf(own),
+      doorbell: new Doorbell(own.sab, own.doorbell),
+      commands: new RingProducer(own.sab, own.commands, own.commandRingBytes),
+    }));
+    this.doorbell = new Doorbell(memory.frontDoorbell, 0);
+    this.owners = new Int32Array(memory.owners);
+    this.router = new Router({
+      commands: this.links.map((link) => link.commands),
+      owners: this.owners,
+      clock: options.clock,
+    });
+    const replies = memory.workers.map((own) => new RingConsumer(own.sab, own.replies, own.replyRingBytes));
+    this.pump = new ReplyPump(replies, this.connections);
+  }
+
+  /** How many segments there are. */
+  get segments(): number {
+    return this.options.memory.segments.length;
+  }
+
+  /** Asks for an endTurn() after the callbacks of this turn of the event loop. */
+  schedule(): void {
+    if (this.turnScheduled) return;
+    this.turnScheduled = true;
+    setImmediate(this.turn);
+  }
+
+  /** Hands the turn's commands over, sends replies, and goes to sleep until there are more. */
+  endTurn(): void {
+    this.turnScheduled = false;
+    for (const link of this.links) this.handOver(link);
+    const sent = this.pump.pump();
+    this.router.inFlight -= sent;
+    this.sleep();
+  }
+
+  /** The shard of a worker, for whoever takes over from its dead thread. */
+  shardOf(worker: number): Shard {
+    return (this.links[worker] as Link).shard;
+  }
+
+  /** Whether a segment was fenced off after a death in the middle of one of its commands. */
+  isFenced(segment: number): boolean {
+    const worker = Atomics.load(this.owners, segment);
+    return this.shardOf(worker).segmentAt(segment).fenced;
+  }
+
+  private handOver(link: Link): void {
+    if (!link.commands.unpublished) return;
+    link.commands.publish();
+    if (!link.doorbell.isSleeping()) return;
+    if (!this.options.borrow || this.router.inFlight > BORROW_MOST || !link.shard.acquire(Lease.FRONT)) {
+      link.doorbell.ring();
+      return;
+    }
+    try {
+      const done = link.shard.runCommands(this.options.clock(), BORROW_MOST);
+      link.control[Control.BORROWED] = ((link.control[Control.BORROWED] as number) + done) | 0;
+    } catch (error) {
+      this.options.onFault(error, link.shard.adopt(Lease.FRONT));
+    }
+    link.shard.release();
+    if (link.shard.waiting()) link.doorbell.ring();
+  }
+
+  private sleep(): void {
+    // While nothing is under way nobody has a reason to wake us, and a pass that left replies behind goes on at once.
+    if (this.router.inFlight === 0) return;
+    const sleep = this.doorbell.sleepAsync(SLEEP_MS, this.ready);
+    if (sleep === undefined) {
+      this.schedule();
+    } else if (sleep !== this.pending) {
+      this.pending = sleep;
+      sleep.value.then(this.woken);
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import { isUtf8 } from 'node:buffer';
+import { CommandPeek } from '../../protocol/command.ts';
+import { Cursor } from '../../protocol/cursor.ts';
+import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_REPLY_BYTES, SLOT_BITS } from '../../protocol/limits.ts';
+import { OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
+import { Reason, reasonName, Status } from '../../protocol/status.ts';
+import { Writer } from '../../protocol/writer.ts';
+import type { Clock } from '../base/clock.ts';
+import { SkuHash, segmentOfHash } from '../base/hash.ts';
+import type { RingProducer } from '../ring/producer.ts';
+import { COMMAND_HEAD_BYTES, commandInfo, Mode } from '../shard/records.ts';
+import type { Connection } from './connections.ts';
+import { decodeAll } from './message.ts';
+
+/** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
+export const BUSY_RETRY_MS = 10;
+
+export interface RouterOptions {
+  /** Command ring of each worker. */
+  commands: readonly RingProducer[];
+  /** Worker that owns each segment, Int32, shared. */
+  owners: Int32Array;
+  clock: Clock;
+}
+
+/**
+ * Takes frames apart and puts their commands into the rings of the workers that own their segments. Knows no sockets. Decodes
+ * an op, a request id and the first argument; the rest is copied. What can be answered without a worker (TIME, what is malformed,
+ * a full ring, a server that stops) is answered here, all answers to a frame in one.
+ */
+export class Router {
+  /** Set when the server stops: commands are answered UNAVAILABLE. */
+  draining = false;
+  /** Commands put into rings and not answered yet, over all connections. */
+  inFlight = 0;
+  /** Counters for whoever watches. */
+  frames = 0;
+  refusedBusy = 0;
+  refusedMalformed = 0;
+  private readonly commands: readonly RingProducer[];
+  private readonly owners: Int32Array;
+  private readonly clock: Clock;
+  private readonly cursor = new Cursor();
+  private readonly peek = new CommandPeek();
+  private readonly hash = new SkuHash();
+  /** Answers of the front's own to the frame at hand, sent when they are all there or there is no room for another. */
+  private readonly own = new Uint8Array(MAX_FRAME_BYTES);
+  private readonly writer = new Writer(this.own);
+
+  constructor(options: RouterOptions) {
+    this.commands = options.commands;
+    this.owners = options.owners;
+    this.clock = options.clock;
+  }
+
+  /**
+   * Routes every command of a binary frame, or of a text frame or HTTP request that was encoded (mode). What was claimed is
+   * published later, once for all frames of a turn.
+   */
+  onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
+    this.frames++;
+    const { cursor, writer } = this;
+    cursor.reset(frame, 0, frame.length);
+    writer.pos = 0;
+    let broken = 0;
+    while (cursor.pos < cursor.end) {
+      if (writer.pos > MAX_FRAME_BYTES - MAX_REPLY_BYTES) this.flush(connection, mode);
+      const reason = this.peek.read(cursor);
+      if (reason === 0) {
+        this.route(connection, frame, mode);
+        continue;
+      }
+      this.refusedMalformed++;
+      if (this.peek.requestBytes > 0) {
+        this.answer(frame, Status.MALFORMED, reason, this.peek.element);
+      } else {
+        this.pushError(reason, cursor.pos);
+      }
+      if (!this.peek.resumable) {
+        broken = reason;
+        break;
+      }
+    }
+    if (writer.pos > 0) this.flush(connection, mode);
+    if (broken !== 0) this.noteBroken(connection, broken);
+  }
+
+  /** Counts a frame that could not be read to its end; a connection that sends nothing else is closed. */
+  noteBroken(connection: Connection, reason: number): void {
+    if (++connection.brokenFrames < MAX_BROKEN_FRAMES) return;
+    connection.sink.close(
+      1008,
+      `${MAX_BROKEN_FRAMES} frames could not be read; the last: ${reasonName(reason)}`,
+    );
+  }
+
+  /** Makes the claimed commands of all rings visible to their workers. */
+  publish(): void {
+    for (const ring of this.commands) ring.publish();
+  }
+
+  private route(connection: Connection, frame: Uint8Array, mode: number): void {
+    const { peek } = this;
+    const { op } = peek;
+    if (this.draining) {
+      this.answer(frame, Status.UNAVAILABLE, 0, -1);
+      return;
+    }
+    let lo = peek.lo;
+    let hi = peek.hi;
+    let segment: number;
+    const { route } = OP_SHAPES[op] as { route: number };
+    if (route === Route.SKU) {
+      const { hash } = this;
+      hash.run(frame, peek.skuStart, peek.skuBytes);
+      if (hash.bits >= 0x80 && !isUtf8(frame.subarray(peek.skuStart, peek.skuStart + peek.skuBytes))) {
+        this.refusedMalformed++;
+        this.answer(frame, Status.MALFORMED, Reason.NOT_UTF8, 2);
+        return;
+      }
+      lo = hash.lo;
+      hi = hash.hi;
+      segment = segmentOfHash(hi, this.owners.length);
+    } else if (route === Route.HOLD) {
+      segment = lo >>> SLOT_BITS;
+      if (segment >= this.owners.length) {
+        this.answer(frame, Status.UNKNOWN_HOLD, -1, -1);
+        return;
+      }
+    } else if (op === Op.TIME) {
+      this.answerTime(frame);
+      return;
+    } else {
+      segment = lo;
+      if (segment >= this.owners.length) {
+        this.answer(frame, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2);
+        return;
+      }
+    }
+    const ring = this.commands[this.owners[segment] as number] as RingProducer;
+    const bytes = peek.end - peek.requestStart;
+    const at = ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index);
+    if (at < 0) {
+      this.refusedBusy++;
+      this.answer(frame, Status.BUSY, BUSY_RETRY_MS, -1);
+      return;
+    }
+    const words = at >> 2;
+    const { i32, u8 } = ring;
+    i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment);
+    i32[words + 1] = connection.holderLo;
+    i32[words + 2] = connection.holderHi;
+    i32[words + 3] = lo;
+    i32[words + 4] = hi;
+    let to = at + COMMAND_HEAD_BYTES;
+    for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
+    connection.inFlight++;
+    this.inFlight++;
+  }
+
+  /** An answer of the front's own, with up to two results (-1: none). */
+  private answer(frame: Uint8Array, status: number, first: number, second: number): void {
+    const { writer, peek } = this;
+    writer.array(2 + (first >= 0 ? 1 : 0) + (second >= 0 ? 1 : 0));
+    writer.copy(frame, peek.requestStart, peek.requestBytes);
+    writer.int32(status);
+    if (first >= 0) writer.int32(first);
+    if (second >= 0) writer.int32(second);
+  }
+
+  private answerTime(frame: Uint8Array): void {
+    const { writer, peek } = this;
+    writer.array(3);
+    writer.copy(frame, peek.requestStart, peek.requestBytes);
+    writer.int32(Status.OK);
+    writer.time(this.clock());
+  }
+
+  /** `[0, ERROR, MALFORMED, reason, offset of the byte behind it]`: for what has no request id to answer to. */
+  private pushError(reason: number, offset: number): void {
+    const { writer } = this;
+    writer.array(5);
+    writer.int32(PUSH);
+    writer.int32(Push.ERROR);
+    writer.int32(Status.MALFORMED);
+    writer.int32(reason);
+    writer.int32(offset);
+  }
+
+  private flush(connection: Connection, mode: number): void {
+    const frame = this.own.subarray(0, this.writer.pos);
+    this.writer.pos = 0;
+    if (mode === Mode.BINARY) {
+      connection.sink.send(frame);
+      return;
+    }
+    for (const message of decodeAll(frame)) connection.sink.sendDecoded(mode, message as unknown[]);
+  }
+}

@@ -1,0 +1,45 @@
+import { opByName, Push } from '../../protocol/ops.ts';
+import { reasonName, Status, statusName } from '../../protocol/status.ts';
+import { Mode } from '../shard/records.ts';
+import { encode } from './message.ts';
+
+/**
+ * The slow path for people: a command as a JSON array in a text frame. It becomes the MessagePack that a binary frame would
+ * have had, and its reply becomes JSON again. Where the op is a name, status and reason are names too.
+ */
+export interface TextCommand {
+  /** The command as MessagePack, or undefined when the text is no JSON array. */
+  readonly bytes: Uint8Array | undefined;
+  readonly mode: number;
+}
+
+export function readText(text: string): TextCommand {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { bytes: undefined, mode: Mode.JSON_NAMES };
+  }
+  if (!Array.isArray(value)) return { bytes: undefined, mode: Mode.JSON_NAMES };
+  if (typeof value[0] !== 'string') return { bytes: encode(value), mode: Mode.JSON };
+  const op = opByName(value[0].toUpperCase());
+  return { bytes: encode([op, ...value.slice(1)]), mode: Mode.JSON_NAMES };
+}
+
+/** A reply or push as JSON. */
+export function writeText(mode: number, message: unknown[]): string {
+  if (mode !== Mode.JSON_NAMES) return JSON.stringify(message);
+  const named = [...message];
+  if (named[0] === 0) {
+    named[1] = named[1] === Push.HELLO ? 'HELLO' : 'ERROR';
+    if (named[1] === 'ERROR') {
+      named[2] = statusName(named[2] as number);
+      named[3] = reasonName(named[3] as number);
+    }
+  } else {
+    const status = named[1] as number;
+    named[1] = statusName(status);
+    if (status === Status.MALFORMED) named[2] = reasonName(named[2] as number);
+  }
+  return JSON.stringify(named);
+}

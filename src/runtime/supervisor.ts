@@ -1,0 +1,165 @@
+import { Worker } from 'node:worker_threads';
+import type { ClockAnchor } from '../base/clock.ts';
+import { Doorbell } from '../ring/doorbell.ts';
+import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
+import type { Shard } from '../shard/shard.ts';
+import { threadUrl } from './thread-url.ts';
+
+export interface SupervisorOptions {
+  memory: EngineMemory;
+  anchor: ClockAnchor;
+  spins: number;
+  stallMs: number;
+  /** The front's own view of a worker, used to put its rings in order after a death. */
+  shardOf: (worker: number) => Shard;
+  /** Told what happens to workers: lines for a log. */
+  log: (event: WorkerEvent) => void;
+  /** Called after a worker was replaced, so that replies written on its behalf are sent. */
+  wake: () => void;
+  /** Called when a worker cannot be kept alive; the server must end. */
+  onHopeless: (reason: string) => void;
+}
+
+export interface WorkerEvent {
+  readonly worker: number;
+  readonly event: 'died' | 'stalled' | 'replaced';
+  readonly detail: string;
+  /** Segment that was fenced off, or -1. */
+  readonly fencedSegment: number;
+}
+
+/** So many replacements of one worker within a minute mean that replacing it does not help. */
+const MOST_REPLACEMENTS = 10;
+const REPLACEMENT_WINDOW_MS = 60_000;
+const CHECKS_PER_STALL = 4;
+
+interface Watched {
+  thread: Worker;
+  heartbeat: number;
+  /** Checks in a row in which the heartbeat stood still. Checks rather than time, since a process that was stopped as a whole is not stalled. */
+  silent: number;
+  ended: boolean;
+  replacements: number[];
+}
+
+/** Starts the worker threads, watches their heartbeats, and puts a new thread in the place of one that died or stalls. */
+export class Supervisor {
+  private readonly options: SupervisorOptions;
+  private readonly watched: Watched[] = [];
+  private readonly controls: Int32Array[];
+  private timer: NodeJS.Timeout | undefined;
+  private stopping = false;
+
+  constructor(options: SupervisorOptions) {
+    this.options = options;
+    this.controls = options.memory.workers.map(controlOf);
+  }
+
+  /** Starts all threads; resolves when they run. */
+  async start(): Promise<void> {
+    const { workers } = this.options.memory;
+    for (let worker = 0; worker < workers.length; worker++) {
+      this.watched.push({
+        thread: this.spawn(worker),
+        heartbeat: 0,
+        silent: 0,
+        ended: false,
+        replacements: [],
+      });
+    }
+    await Promise.all(this.watched.map((watched) => online(watched.thread)));
+    this.timer = setInterval(() => this.check(), Math.ceil(this.options.stallMs / CHECKS_PER_STALL));
+    this.timer.unref();
+  }
+
+  /** Lets every worker finish what is in its ring, then ends. Those not done after `timeoutMs` are terminated. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.timer);
+    const ends = this.watched.map((watched, worker) => {
+      const control = this.controls[worker] as Int32Array;
+      const own = this.options.memory.workers[worker];
+      Atomics.store(control, Control.STOP, 1);
+      if (own !== undefined) new Doorbell(own.sab, own.doorbell).ring();
+      return watched.ended
+        ? undefined
+        : new Promise<void>((resolve) => watched.thread.once('exit', () => resolve()));
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([Promise.all(ends), late]);
+    clearTimeout(timer);
+    await Promise.all(this.watched.map((watched) => watched.thread.terminate()));
+  }
+
+  private spawn(worker: number): Worker {
+    const { memory, anchor, spins } = this.options;
+    const thread = new Worker(threadUrl('shard'), {
+      name: `shard-${worker}`,
+      workerData: { memory, worker, anchor, spins },
+    });
+    let error: Error | undefined;
+    thread.once('error', (thrown) => {
+      error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    });
+    thread.once('exit', (code) =>
+      this.exited(worker, thread, error?.stack ?? `the thread ended with code ${code}`),
+    );
+    return thread;
+  }
+
+  private check(): void {
+    for (let worker = 0; worker < this.watched.length; worker++) {
+      const watched = this.watched[worker] as Watched;
+      if (watched.ended) continue;
+      const heartbeat = Atomics.load(this.controls[worker] as Int32Array, Control.HEARTBEAT);
+      watched.silent = heartbeat === watched.heartbeat ? watched.silent + 1 : 0;
+      watched.heartbeat = heartbeat;
+      if (watched.silent < CHECKS_PER_STALL) continue;
+      watched.silent = 0;
+      const detail = `no heartbeat for ${this.options.stallMs} ms`;
+      this.options.log({ worker, event: 'stalled', detail, fencedSegment: -1 });
+      // The thread may be in the middle of a store; only when it has ended for certain is its memory taken over, in exited().
+      void watched.thread.terminate();
+    }
+  }
+
+  private exited(worker: number, thread: Worker, detail: string): void {
+    const watched = this.watched[worker];
+    if (watched === undefined || watched.thread !== thread) return;
+    watched.ended = true;
+    if (this.stopping) return;
+    const control = this.controls[worker] as Int32Array;
+    let fencedSegment = -1;
+    const shard = this.options.shardOf(worker);
+    // The front is this thread, so nobody else holds the lease now but the dead.
+    if (Atomics.load(control, Control.LEASE) === Lease.WORKER) {
+      fencedSegment = shard.adopt(Lease.FRONT);
+      shard.release();
+    }
+    this.options.log({ worker, event: 'died', detail, fencedSegment });
+    const now = performance.now();
+    watched.replacements = watched.replacements.filter((at) => now - at < REPLACEMENT_WINDOW_MS);
+    if (watched.replacements.length >= MOST_REPLACEMENTS) {
+      this.options.onHopeless(
+        `worker ${worker} died ${MOST_REPLACEMENTS + 1} times within a minute; the last time: ${detail}`,
+      );
+      return;
+    }
+    watched.replacements.push(now);
+    watched.thread = this.spawn(worker);
+    watched.ended = false;
+    watched.silent = 0;
+    this.options.log({ worker, event: 'replaced', detail: 'a new thread runs its segments', fencedSegment });
+    this.options.wake();
+  }
+}
+
+function online(thread: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    thread.once('online', resolve);
+    thread.once('error', reject);
+  });
+}
