@@ -93,7 +93,7 @@ export class CommandPeek {
   private recover(cursor: Cursor, afterHeader: number, count: number, reason: number): number {
     cursor.pos = afterHeader;
     cursor.fault = 0;
-    if (this.element === 0 && this.requestBytes === 0 && count >= 2) {
+    if (this.requestBytes === 0 && count >= 2) {
       // The op could not be read; the request id behind it still tells the client which command this was.
       if (cursor.skip(1)) this.readRequest(cursor);
       cursor.pos = afterHeader;

@@ -29,6 +29,8 @@ export const MAX_FRAME_BYTES = 65_536;
 export const MAX_FRAME_CUT_BYTES = 1_048_576;
 /** Replies that wait for a client that does not read. Past this the connection is closed. */
 export const MAX_BACKPRESSURE_BYTES = 1_048_576;
+/** Commands of one connection that are under way at once. One more is answered BUSY. */
+export const MAX_IN_FLIGHT = 16_384;
 /** Frames that are no MessagePack or JSON at all, after which the connection is closed. */
 export const MAX_BROKEN_FRAMES = 16;
 

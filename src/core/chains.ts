@@ -55,8 +55,12 @@ export class Chains {
     const i32 = this.i32;
     const place = this.place;
     let entry = (i32[place.free] as number) - 1;
-    if (entry >= 0) i32[place.free] = i32[this.at(entry) + place.chain] as number;
-    else entry = (i32[place.fresh] = (i32[place.fresh] as number) + 1) - 1;
+    if (entry >= 0) {
+      i32[place.free] = i32[this.at(entry) + place.chain] as number;
+    } else {
+      entry = i32[place.fresh] as number;
+      i32[place.fresh] = entry + 1;
+    }
     const bucket = place.buckets + (hash & place.mask);
     i32[this.at(entry) + place.chain] = i32[bucket] as number;
     i32[bucket] = entry + 1;

@@ -9,7 +9,7 @@ export class Call implements Sink {
   private readonly holderLo: number;
   private readonly holderHi: number;
   private connection: Connection | undefined;
-  private then: ((reply: unknown[]) => void) | undefined;
+  private answered: ((reply: unknown[]) => void) | undefined;
 
   constructor(front: Front, holderLo: number, holderHi: number) {
     this.front = front;
@@ -20,19 +20,19 @@ export class Call implements Sink {
   /** Sends one command; `then` gets its reply, later or at once. One at a time. */
   run(command: unknown[], then: (reply: unknown[]) => void): void {
     const { front } = this;
-    this.then = then;
+    this.answered = then;
     this.connection = front.connections.add(this, this.holderLo, this.holderHi);
     front.schedule();
     front.router.onFrame(this.connection, encode(command), Mode.INTERNAL);
   }
 
   sendDecoded(_mode: number, message: unknown[]): void {
-    const { connection, then } = this;
-    if (connection === undefined || then === undefined) return;
+    const { connection, answered } = this;
+    if (connection === undefined || answered === undefined) return;
     this.connection = undefined;
-    this.then = undefined;
+    this.answered = undefined;
     this.front.connections.close(connection);
-    then(message);
+    answered(message);
   }
 
   /** Replies in this mode come decoded, and nothing closes a call. */

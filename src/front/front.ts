@@ -83,8 +83,10 @@ export class Front {
   endTurn(): void {
     this.turnScheduled = false;
     for (const link of this.links) this.handOver(link);
+    this.doorbell.awake();
     const sent = this.pump.pump();
     this.router.inFlight -= sent;
+    if (sent > 0) this.wakeBlocked();
     this.sleep();
   }
 
@@ -115,6 +117,13 @@ export class Front {
     }
     link.shard.release();
     if (link.shard.waiting()) link.doorbell.ring();
+  }
+
+  /** A worker that stopped because its reply ring was full can go on now. */
+  private wakeBlocked(): void {
+    for (const link of this.links) {
+      if (link.doorbell.isSleeping() && link.shard.waiting()) link.doorbell.ring();
+    }
   }
 
   private sleep(): void {

@@ -75,7 +75,10 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
     const sku = exchange.parameter(req, 'SKU');
     if (sku === undefined) return;
     new Call(front, 0, 0).run([Op.READ, 1, sku], ([, status, ...rest]) => {
-      if (status !== Status.OK) return exchange.refuse(status as number, rest);
+      if (status !== Status.OK) {
+        exchange.refuse(status as number, rest);
+        return;
+      }
       const [available, held, sold, total, maxPerHold, maxPerHolder, maxTtlMs, earliestEnd] = rest;
       exchange.json(200, {
         sku,
@@ -102,7 +105,10 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
     }
     holders.run(req.getHeader('x-holdfast-holder') || 'anonymous');
     new Call(front, holders.lo, holders.hi).run([Op.READ_HOLD, 1, id], ([, status, ...rest]) => {
-      if (status !== Status.OK) return exchange.refuse(status as number, rest);
+      if (status !== Status.OK) {
+        exchange.refuse(status as number, rest);
+        return;
+      }
       const [state, sku, quantity, sold, returned, endsAt] = rest;
       exchange.json(200, { id, state: STATE_NAMES[state as number], sku, quantity, sold, returned, endsAt });
     });
@@ -140,9 +146,15 @@ function inspect(exchange: Exchange, options: HttpOptions): void {
       exchange.json(200, { ...sums, fenced: fenced.length, segments, fencedSegments: fenced, violated: bad });
       return;
     }
-    if (fenced.includes(segment)) return next(segment + 1);
+    if (fenced.includes(segment)) {
+      next(segment + 1);
+      return;
+    }
     call.run([Op.INSPECT, segment + 1, segment], ([, status, ...counts]) => {
-      if (status !== Status.OK) return exchange.refuse(status as number, counts);
+      if (status !== Status.OK) {
+        exchange.refuse(status as number, counts);
+        return;
+      }
       COUNTS.forEach((name, i) => {
         sums[name] = (sums[name] as number) + (counts[i] as number);
       });

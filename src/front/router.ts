@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { CommandPeek } from '../../protocol/command.ts';
 import { Cursor } from '../../protocol/cursor.ts';
-import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_REPLY_BYTES, SLOT_BITS } from '../../protocol/limits.ts';
+import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, MAX_REPLY_BYTES, SLOT_BITS } from '../../protocol/limits.ts';
 import { OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
 import { Reason, reasonName, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
@@ -71,15 +71,11 @@ export class Router {
         continue;
       }
       this.refusedMalformed++;
-      if (this.peek.requestBytes > 0) {
-        this.answer(frame, Status.MALFORMED, reason, this.peek.element);
-      } else {
-        this.pushError(reason, cursor.pos);
-      }
-      if (!this.peek.resumable) {
-        broken = reason;
-        break;
-      }
+      if (this.peek.requestBytes > 0) this.answer(frame, Status.MALFORMED, reason, this.peek.element);
+      if (!this.peek.resumable) broken = reason;
+      // Without a request id there is nothing else to answer to, and what lies behind a break in the frame goes unread.
+      if (this.peek.requestBytes === 0 || broken !== 0) this.pushError(reason, cursor.pos);
+      if (broken !== 0) break;
     }
     if (writer.pos > 0) this.flush(connection, mode);
     if (broken !== 0) this.noteBroken(connection, broken);
@@ -139,7 +135,9 @@ export class Router {
     }
     const ring = this.commands[this.owners[segment] as number] as RingProducer;
     const bytes = peek.end - peek.requestStart;
-    const at = ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index);
+    // One client cannot fill a ring that all share.
+    const may = connection.inFlight < MAX_IN_FLIGHT;
+    const at = may ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
     if (at < 0) {
       this.refusedBusy++;
       this.answer(frame, Status.BUSY, BUSY_RETRY_MS, -1);

@@ -73,10 +73,12 @@ export class Shard {
     this.commands.release();
   }
 
-  /** Whether commands wait. May be asked without the lease. */
+  /** Whether commands wait and can be answered. For a shard that does not hold the lease: it reads the rings' positions anew. */
   waiting(): boolean {
     this.commands.refresh();
-    return this.commands.fill() > 0;
+    if (this.commands.fill() === 0) return false;
+    this.replies.refresh();
+    return this.replies.hasRoom(REPLY_RECORD_BYTES);
   }
 
   /**
