@@ -69,6 +69,12 @@ export class HoldTable {
     return slot;
   }
 
+  /** Loads the record that take() will probably give out next; see SegmentState.touch(). */
+  touchNext(): number {
+    const ended = this.i32[Header.ENDED_HEAD] as number;
+    return ended === 0 ? 0 : (this.i32[this.at(ended - 1) + Hold.META] as number);
+  }
+
   /** Whether take() would find a slot. */
   hasRoom(nowMs: number): boolean {
     const i32 = this.i32;

@@ -3,6 +3,7 @@ import {
   COARSE_BUCKETS,
   FINE_BUCKETS,
   Hold,
+  LANE_STRIDE,
   LANES,
   layoutSegment,
   NO_LANE,
@@ -104,7 +105,7 @@ function checkLanes(segment: Segment, sku: number, expected: number, say: (what:
   let linked = 0;
   for (let lane = 0; lane < LANES; lane++) {
     let previous = 0;
-    let slot = i32[record + Sku.LANES + lane * 2] as number;
+    let slot = i32[record + Sku.LANES + lane * LANE_STRIDE] as number;
     while (slot !== 0 && linked <= expected) {
       linked++;
       const hold = holds.at(slot - 1);
@@ -116,7 +117,7 @@ function checkLanes(segment: Segment, sku: number, expected: number, say: (what:
       previous = slot;
       slot = i32[hold + Hold.LANE_NEXT] as number;
     }
-    if (i32[record + Sku.LANES + lane * 2 + 1] !== previous)
+    if (i32[record + Sku.LANES + lane * LANE_STRIDE + 1] !== previous)
       say(`SKU ${sku}: lane ${lane} ends elsewhere than at its tail`);
   }
   if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);

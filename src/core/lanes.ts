@@ -1,9 +1,9 @@
-import { Hold, LANES, NO_LANE, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
+import { Hold, LANE_STRIDE, LANES, NO_LANE, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
 
 /**
  * Answers when the earliest open hold of a SKU ends, in O(1).
  *
- * A SKU's holds are linked into up to three lanes, each in ascending order of deadline: a hold goes behind the
+ * A SKU's holds are linked into up to two lanes, each in ascending order of deadline: a hold goes behind the
  * first lane tail that is not later than it, as in patience sorting. Holds of one or a few different times to live
  * always find such a lane, and then the answer, the least of the lane heads, is exact. A hold that fits neither
  * behind a tail nor before a head is in no lane; the SKU then keeps a bound for such holds, and the answer is an
@@ -24,13 +24,18 @@ export class Lanes {
   /** Links a hold into a lane of its SKU. Returns the lane, or NO_LANE. */
   add(skuRecord: number, slot: number, endsAt: number, nowMs: number): number {
     const i32 = this.i32;
-    // First fit keeps the tails in descending order, so the first that fits is also the closest.
-    for (let lane = 0; lane < LANES; lane++) {
-      const tail = i32[skuRecord + Sku.LANES + lane * 2 + 1] as number;
-      if (tail === 0 || this.ends(tail - 1) <= endsAt) return this.append(skuRecord, lane, slot);
+    // First fit keeps the tails in descending order, so the first that fits is also the closest. For the first lane a bound in
+    // the SKU's own record stands for the tail's deadline, which would be another cache miss; it may be too late, never too early.
+    const latest = skuRecord / 2 + Sku.LANE_BOUND_F64;
+    if (i32[skuRecord + Sku.LANES + 1] === 0 || (this.f64[latest] as number) <= endsAt) {
+      this.f64[latest] = endsAt;
+      return this.append(skuRecord, 0, slot);
     }
+    const tail = i32[skuRecord + Sku.LANES + LANE_STRIDE + 1] as number;
+    if (tail === 0 || this.ends(tail - 1) <= endsAt) return this.append(skuRecord, 1, slot);
     for (let lane = 0; lane < LANES; lane++) {
-      if (this.ends((i32[skuRecord + Sku.LANES + lane * 2] as number) - 1) >= endsAt) {
+      const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
+      if (this.ends(head - 1) >= endsAt) {
         return this.prepend(skuRecord, lane, slot);
       }
     }
@@ -47,7 +52,7 @@ export class Lanes {
     const record = this.holds + slot * Hold.WORDS;
     const next = i32[record + Hold.LANE_NEXT] as number;
     const prev = i32[record + Hold.LANE_PREV] as number;
-    const words = skuRecord + Sku.LANES + lane * 2;
+    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
     if (prev === 0) i32[words] = next;
     else i32[this.holds + (prev - 1) * Hold.WORDS + Hold.LANE_NEXT] = next;
     if (next === 0) i32[words + 1] = prev;
@@ -60,7 +65,7 @@ export class Lanes {
     let found = 0;
     let foundEnds = 0;
     for (let lane = 0; lane < LANES; lane++) {
-      const head = i32[skuRecord + Sku.LANES + lane * 2] as number;
+      const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
       if (head === 0) continue;
       const ends = this.ends(head - 1);
       if (found === 0 || ends < foundEnds) {
@@ -86,7 +91,7 @@ export class Lanes {
 
   private append(skuRecord: number, lane: number, slot: number): number {
     const i32 = this.i32;
-    const words = skuRecord + Sku.LANES + lane * 2;
+    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
     const record = this.holds + slot * Hold.WORDS;
     const tail = i32[words + 1] as number;
     i32[record + Hold.LANE_NEXT] = 0;
@@ -99,7 +104,7 @@ export class Lanes {
 
   private prepend(skuRecord: number, lane: number, slot: number): number {
     const i32 = this.i32;
-    const words = skuRecord + Sku.LANES + lane * 2;
+    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
     const record = this.holds + slot * Hold.WORDS;
     const head = i32[words] as number;
     i32[record + Hold.LANE_NEXT] = head;

@@ -54,6 +54,8 @@ export const Header = {
   HOLDER_FREE: 14,
   HOLDER_FRESH: 15,
   HOLDER_COUNT: 16,
+  /** How often the SKU index has doubled. */
+  SKU_INDEX_DOUBLED: 18,
   /** 0 in service, 1 fenced off after a death in the middle of a command. */
   FENCED: 20,
   LSN_F64: 16,
@@ -63,26 +65,35 @@ export const Header = {
   WORDS: 64,
 } as const;
 
-/** A SKU's record: two cache lines, the second its name. */
+/**
+ * A SKU's record: two cache lines, the first with all that a hold of a SKU without limits touches. A name of up to 32
+ * bytes lies in the first line too.
+ */
 export const Sku = {
   AVAILABLE: 0,
   HELD: 1,
   SOLD: 2,
-  TOTAL: 3,
-  MAX_PER_HOLD: 4,
-  MAX_PER_HOLDER: 5,
-  MAX_TTL_MS: 6,
-  /** Bytes of the name in the low byte; bit 8: units per holder are counted. */
-  NAME: 7,
-  /** Head and tail of each lane of holds in ascending order of deadline. */
-  LANES: 8,
+  /** Bytes of the name in the low byte, and the flags below. */
+  NAME: 3,
+  /** Head and tail of the first lane; the second's lie LANE_STRIDE further on. */
+  LANES: 4,
+  /** No hold in the first lane ends later. */
+  LANE_BOUND_F64: 3,
+  NAME_WORD: 8,
+  TOTAL: 24,
+  MAX_PER_HOLD: 25,
+  MAX_PER_HOLDER: 26,
+  MAX_TTL_MS: 27,
   /** A lower bound for the deadlines of holds that are in no lane; 0 for none. */
-  UNORDERED_F64: 7,
-  NAME_WORD: 16,
+  UNORDERED_F64: 15,
   WORDS: 32,
 } as const;
+/** Units per holder are counted. */
 export const SKU_COUNTED = 0x100;
-export const LANES = 3;
+/** Any of the limits is set. */
+export const SKU_LIMITED = 0x200;
+export const LANES = 2;
+export const LANE_STRIDE = 24;
 export const NO_LANE = 3;
 
 /** A hold's record: one cache line. */
@@ -131,9 +142,14 @@ export const EPOCH_MS = TICK_MS * EPOCH_TICKS;
 export const FINE_BUCKETS = 2 * EPOCH_TICKS;
 export const COARSE_BUCKETS = powerOfTwo(Math.ceil(MAX_HOLD_LIFE_MS / EPOCH_MS) + 2);
 
+/**
+ * Where the first table begins. The allocator places a large buffer 16 bytes behind the start of a page; from here records
+ * therefore begin with a cache line instead of lying across two. Elsewhere this costs nothing but those lines.
+ */
+const FIRST_TABLE = Header.WORDS + 12;
+
 export interface SegmentLayout {
   readonly skuIndex: number;
-  readonly skuIndexMask: number;
   readonly skus: number;
   readonly holds: number;
   /** Head and tail words of every bucket, fine ones first. */
@@ -150,7 +166,7 @@ export interface SegmentLayout {
 export function layoutSegment(options: SegmentOptions): SegmentLayout {
   assert(options.holds >= 1 && options.holds <= MAX_SLOTS, 'holds per segment fit a hold id');
   assert(options.skus >= 1 && options.keys >= 1 && options.holders >= 1, 'every table has a place');
-  let at: number = Header.WORDS;
+  let at = FIRST_TABLE;
   const take = (words: number): number => {
     const start = at;
     at += Math.ceil(words / 16) * 16;
@@ -161,7 +177,6 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
   const holderSlots = powerOfTwo(options.holders);
   const layout = {
     skuIndex: take(indexSlots * 2),
-    skuIndexMask: indexSlots - 1,
     skus: take(options.skus * Sku.WORDS),
     holds: take(options.holds * Hold.WORDS),
     wheel: take((FINE_BUCKETS + COARSE_BUCKETS) * 2),
@@ -173,6 +188,11 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
     holders: take(options.holders * Holder.WORDS),
   };
   return { ...layout, bytes: at * 4 };
+}
+
+/** Bytes that a segment of these capacities needs. */
+export function segmentBytes(options: SegmentOptions): number {
+  return layoutSegment(options).bytes;
 }
 
 /** The views that all tables of a segment share. */

@@ -1,29 +1,8 @@
 import { MAX_QUANTITY, SLOT_BITS } from '../../protocol/limits.ts';
 import { HoldState, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
-import { assert } from '../base/assert.ts';
-import { HoldTable } from './hold-table.ts';
-import { HolderTable } from './holder-table.ts';
-import { KeyTable } from './key-table.ts';
-import { Lanes } from './lanes.ts';
-import {
-  Header,
-  Hold,
-  Key,
-  layoutSegment,
-  type SegmentMemory,
-  type SegmentOptions,
-  SKU_COUNTED,
-  Sku,
-  viewSegment,
-} from './layout.ts';
-import { SkuTable } from './sku-table.ts';
-import { Wheel } from './wheel.ts';
-
-/** Bytes that a segment of these capacities needs. */
-export function segmentBytes(options: SegmentOptions): number {
-  return layoutSegment(options).bytes;
-}
+import { Header, Hold, Key, SKU_COUNTED, SKU_LIMITED, Sku } from './layout.ts';
+import { SegmentState } from './segment-state.ts';
 
 /**
  * A slice of all SKUs with everything that belongs to them. Pure: no clock, no I/O, no randomness, no threads; the same calls
@@ -33,57 +12,7 @@ export function segmentBytes(options: SegmentOptions): number {
  * changed nothing; what follows is done whole. Results are left in `out` (numbers, in the order of the protocol)
  * and, where they name a hold, in `holdLo` and `holdHi`.
  */
-export class Segment {
-  readonly number: number;
-  readonly options: SegmentOptions;
-  readonly memory: SegmentMemory;
-  readonly skus: SkuTable;
-  readonly holds: HoldTable;
-  readonly keys: KeyTable;
-  readonly holders: HolderTable;
-  readonly lanes: Lanes;
-  readonly wheel: Wheel;
-  readonly out = new Float64Array(12);
-  holdLo = 0;
-  holdHi = 0;
-  private readonly i32: Int32Array;
-  private readonly f64: Float64Array;
-
-  /** @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on. */
-  constructor(number: number, options: SegmentOptions, sab: SharedArrayBuffer) {
-    const layout = layoutSegment(options);
-    assert(sab.byteLength >= layout.bytes, 'the memory is large enough for the segment');
-    this.number = number;
-    this.options = options;
-    this.memory = viewSegment(sab);
-    this.i32 = this.memory.i32;
-    this.f64 = this.memory.f64;
-    this.skus = new SkuTable(this.memory, layout, options.skus);
-    this.holds = new HoldTable(this.memory, layout, options);
-    this.keys = new KeyTable(this.memory, layout, options.keys);
-    this.holders = new HolderTable(this.memory, layout, options.holders);
-    this.lanes = new Lanes(this.memory, layout);
-    this.wheel = new Wheel(this.memory, layout);
-  }
-
-  get openHolds(): number {
-    return this.i32[Header.OPEN_HOLDS] as number;
-  }
-
-  /** Log sequence number: how many changes of state there were. */
-  get lsn(): number {
-    return this.f64[Header.LSN_F64] as number;
-  }
-
-  get fenced(): boolean {
-    return this.i32[Header.FENCED] !== 0;
-  }
-
-  /** Takes the segment out of service for good: its tables may be in the middle of a change. */
-  fence(): void {
-    this.i32[Header.FENCED] = 1;
-  }
-
+export class Segment extends SegmentState {
   /**
    * HOLD. `hashLo` and `hashHi` are the SkuHash of the name at `skuStart`; a key of no bytes is none. OK leaves the hold's
    * id and, in out[0], its deadline.
@@ -112,12 +41,16 @@ export class Segment {
       const entry = this.keys.find(sku, holderLo, holderHi, u8, keyStart, keyBytes);
       if (entry >= 0) return this.replay(entry, quantity, ttlMs);
     }
-    const perHold = i32[record + Sku.MAX_PER_HOLD] as number;
-    if (perHold !== 0 && quantity > perHold) return this.refuse(Status.HOLD_LIMIT, perHold);
-    const longest = this.longestTtl(record);
+    const flags = i32[record + Sku.NAME] as number;
+    // The limits lie on the record's second cache line, which a SKU without any is spared.
+    if ((flags & SKU_LIMITED) !== 0) {
+      const perHold = i32[record + Sku.MAX_PER_HOLD] as number;
+      if (perHold !== 0 && quantity > perHold) return this.refuse(Status.HOLD_LIMIT, perHold);
+    }
+    const longest = (flags & SKU_LIMITED) !== 0 ? this.longestTtl(record) : this.options.maxHoldLifeMs;
     if (ttlMs > longest) return this.refuse(Status.TTL_LIMIT, longest);
     if ((i32[record + Sku.AVAILABLE] as number) < quantity) this.expireOverdue(record, quantity, now);
-    const counted = ((i32[record + Sku.NAME] as number) & SKU_COUNTED) !== 0;
+    const counted = (flags & SKU_COUNTED) !== 0;
     let holderEntry = -1;
     if (counted) {
       holderEntry = this.holders.find(sku, holderLo, holderHi);
@@ -326,7 +259,7 @@ export class Segment {
       return Status.STOCK_LIMIT;
     }
     const count =
-      maxPerHolder > 0 && (sku < 0 || (i32[this.skus.at(sku) + Sku.NAME] as number) < SKU_COUNTED);
+      maxPerHolder > 0 && (sku < 0 || ((i32[this.skus.at(sku) + Sku.NAME] as number) & SKU_COUNTED) === 0);
     if (count && sku >= 0 && !this.countHolders(sku)) return Status.HOLDER_CAPACITY;
     if (sku < 0) sku = this.skus.add(hashLo, hashHi, u8, skuStart, skuBytes);
     if (sku < 0) return Status.SKU_CAPACITY;
@@ -336,7 +269,12 @@ export class Segment {
     if (maxPerHold >= 0) i32[record + Sku.MAX_PER_HOLD] = maxPerHold;
     if (maxPerHolder >= 0) i32[record + Sku.MAX_PER_HOLDER] = maxPerHolder;
     if (maxTtlMs >= 0) i32[record + Sku.MAX_TTL_MS] = maxTtlMs;
-    if (count) i32[record + Sku.NAME] = (i32[record + Sku.NAME] as number) | SKU_COUNTED;
+    const limited =
+      i32[record + Sku.MAX_PER_HOLD] !== 0 ||
+      i32[record + Sku.MAX_PER_HOLDER] !== 0 ||
+      i32[record + Sku.MAX_TTL_MS] !== 0;
+    const flags = (i32[record + Sku.NAME] as number) & ~SKU_LIMITED;
+    i32[record + Sku.NAME] = flags | (limited ? SKU_LIMITED : 0) | (count ? SKU_COUNTED : 0);
     this.counts(sku);
     return this.changed();
   }
@@ -380,51 +318,6 @@ export class Segment {
     return Status.OK;
   }
 
-  /**
-   * Ends up to `budget` holds whose time is over, and forgets keys. Returns how much was done: less than the budget
-   * when nothing is left that is due.
-   */
-  advance(at: number, budget: number): number {
-    const now = this.time(at);
-    // Work that can wait gets a quarter each at first, so that a million keys or far deadlines never make holds late.
-    const share = budget >> 2;
-    let done = this.keys.forget(now, share);
-    if (this.openHolds > 0) {
-      done += this.wheel.cascade(share);
-      while (done < budget) {
-        const slot = this.wheel.due(now);
-        if (slot < 0) break;
-        this.expire(slot, now);
-        done++;
-      }
-    }
-    return done + this.keys.forget(now, budget - done);
-  }
-
-  /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */
-  slotOf(lo: number, hi: number): number {
-    const slot = lo & ((1 << SLOT_BITS) - 1);
-    if (lo >>> SLOT_BITS !== this.number) return -1;
-    if (slot >= this.holds.used || this.holds.generation(slot) !== hi) return -1;
-    return slot;
-  }
-
-  private find(lo: number, hi: number, holderLo: number, holderHi: number): number {
-    const slot = this.slotOf(lo, hi);
-    if (slot < 0) return -1;
-    const hold = this.holds.at(slot);
-    const mine = this.i32[hold + Hold.HOLDER_LO] === holderLo && this.i32[hold + Hold.HOLDER_HI] === holderHi;
-    return mine ? slot : -1;
-  }
-
-  /** A hold's state at `now`: one whose deadline has come is expired on the spot, though its bucket is not past. */
-  private currentState(slot: number, now: number): number {
-    const state = this.holds.state(slot);
-    if (state !== HoldState.HELD || this.holds.endsAt(slot) > now) return state;
-    this.expire(slot, now);
-    return HoldState.EXPIRED;
-  }
-
   private replay(entry: number, quantity: number, ttlMs: number): number {
     const at = this.keys.at(entry);
     this.holdLo = this.i32[at + Key.HOLD_LO] as number;
@@ -444,100 +337,12 @@ export class Segment {
     }
   }
 
-  private expire(slot: number, now: number): void {
-    const hold = this.holds.at(slot);
-    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0, now);
-    this.changed();
-  }
-
-  /** Ends an open hold of `has` units, of which `kept` stay with the holder. */
-  private close(slot: number, state: number, has: number, kept: number, now: number): void {
-    const i32 = this.i32;
-    const hold = this.holds.at(slot);
-    const record = this.skus.at(i32[hold + Hold.SKU] as number);
-    this.unschedule(record, slot);
-    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - has;
-    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + has;
-    if (kept < has) this.uncount(hold, has - kept);
-    const key = i32[hold + Hold.KEY_ENTRY] as number;
-    if (key >= 0) {
-      this.keys.retire(key, now + this.options.keyRetentionMs);
-      i32[hold + Hold.KEY_ENTRY] = -1;
-    }
-    const endedAt = state === HoldState.EXPIRED ? this.holds.endsAt(slot) : now;
-    this.holds.end(slot, state, endedAt);
-    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) - 1;
-  }
-
-  private schedule(record: number, slot: number, endsAt: number, now: number): void {
-    const lane = this.lanes.add(record, slot, endsAt, now);
-    const meta = this.holds.at(slot) + Hold.META;
-    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
-    this.wheel.add(slot);
-  }
-
-  private unschedule(record: number, slot: number): void {
-    const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
-    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
-    this.wheel.remove(slot);
-  }
-
-  private uncount(hold: number, units: number): void {
-    const entry = this.i32[hold + Hold.HOLDER_ENTRY] as number;
-    if (entry >= 0) this.holders.change(entry, -units);
-  }
-
-  /**
-   * Starts to count a SKU's units per holder, from its holds in the table: those that are open, and what confirmed ones have not
-   * returned. Walks the whole table, once in a SKU's life. False, and nothing is changed, when the holders do not fit.
-   */
-  private countHolders(sku: number): boolean {
-    const i32 = this.i32;
-    const counted: number[] = [];
-    for (let slot = 0; slot < this.holds.used; slot++) {
-      const hold = this.holds.at(slot);
-      const state = this.holds.state(slot);
-      if (i32[hold + Hold.SKU] !== sku || (state !== HoldState.HELD && state !== HoldState.CONFIRMED))
-        continue;
-      const units = (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number);
-      if (units === 0) continue;
-      const lo = i32[hold + Hold.HOLDER_LO] as number;
-      const hi = i32[hold + Hold.HOLDER_HI] as number;
-      let entry = this.holders.find(sku, lo, hi);
-      if (entry < 0) {
-        if (this.holders.full) {
-          for (const undo of counted) this.uncountSlot(undo);
-          return false;
-        }
-        entry = this.holders.add(sku, lo, hi);
-      }
-      this.holders.change(entry, units);
-      i32[hold + Hold.HOLDER_ENTRY] = entry;
-      counted.push(slot);
-    }
-    return true;
-  }
-
-  private uncountSlot(slot: number): void {
-    const hold = this.holds.at(slot);
-    const i32 = this.i32;
-    this.uncount(hold, (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number));
-    i32[hold + Hold.HOLDER_ENTRY] = -1;
-  }
-
   private counts(sku: number): void {
     const record = this.skus.at(sku);
     this.out[0] = this.i32[record + Sku.AVAILABLE] as number;
     this.out[1] = this.i32[record + Sku.HELD] as number;
     this.out[2] = this.i32[record + Sku.SOLD] as number;
     this.out[3] = this.i32[record + Sku.TOTAL] as number;
-  }
-
-  /** The longest time to live that the SKU and the server both allow. */
-  private longestTtl(record: number): number {
-    const ofSku = this.i32[record + Sku.MAX_TTL_MS] as number;
-    const ofServer = this.options.maxHoldLifeMs;
-    return ofSku === 0 || ofSku > ofServer ? ofServer : ofSku;
   }
 
   private nameHold(slot: number): void {
@@ -559,18 +364,5 @@ export class Segment {
       state === HoldState.RELEASED ? Status.RELEASED : Status.EXPIRED,
       this.holds.endsAt(slot),
     );
-  }
-
-  /** The segment's time: never earlier than it was, whoever's clock it is. */
-  private time(at: number): number {
-    const last = this.f64[Header.NOW_F64] as number;
-    if (at <= last) return last;
-    this.f64[Header.NOW_F64] = at;
-    return at;
-  }
-
-  private changed(): number {
-    this.f64[Header.LSN_F64] = (this.f64[Header.LSN_F64] as number) + 1;
-    return Status.OK;
   }
 }

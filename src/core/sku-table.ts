@@ -1,11 +1,15 @@
+import { SkuHash } from '../base/hash.ts';
 import { Header, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
 
-/** SKUs of a segment by name: open addressing with linear probing over (upper hash word, record number + 1). Records are never removed. */
+/**
+ * SKUs of a segment by name: open addressing with linear probing over (upper hash word, record number + 1). Records are
+ * never removed. The index begins small and doubles as SKUs come, within the room reserved for it: few SKUs then lie on few
+ * pages, where an index sized for the capacity would cost a miss of the TLB for each of them.
+ */
 export class SkuTable {
   private readonly i32: Int32Array;
   private readonly u8: Uint8Array;
   private readonly index: number;
-  private readonly mask: number;
   private readonly records: number;
   private readonly capacity: number;
 
@@ -13,7 +17,6 @@ export class SkuTable {
     this.i32 = memory.i32;
     this.u8 = memory.u8;
     this.index = layout.skuIndex;
-    this.mask = layout.skuIndexMask;
     this.records = layout.skus;
     this.capacity = capacity;
   }
@@ -30,14 +33,23 @@ export class SkuTable {
   /** Record number of a name, or -1. The hash is that of SkuHash. */
   find(lo: number, hi: number, u8: Uint8Array, start: number, length: number): number {
     const i32 = this.i32;
-    let probe = lo & this.mask;
+    const mask = this.mask;
+    let probe = lo & mask;
     for (;;) {
       const entry = this.index + probe * 2;
       const number = i32[entry + 1] as number;
       if (number === 0) return -1;
       if (i32[entry] === hi && this.named(number - 1, u8, start, length)) return number - 1;
-      probe = (probe + 1) & this.mask;
+      probe = (probe + 1) & mask;
     }
+  }
+
+  /**
+   * Loads the place of the index where a search for this hash begins, and returns the record number there, or -1. A caller that
+   * does so for several commands before it runs the first has the memory fetch them side by side.
+   */
+  touch(lo: number): number {
+    return (this.i32[this.index + (lo & this.mask) * 2 + 1] as number) - 1;
   }
 
   /** Adds a name that find() did not find. Returns its record number, all counts zero, or -1 when the table is full. */
@@ -45,14 +57,12 @@ export class SkuTable {
     const i32 = this.i32;
     const sku = i32[Header.SKU_COUNT] as number;
     if (sku >= this.capacity) return -1;
-    let probe = lo & this.mask;
-    while (i32[this.index + probe * 2 + 1] !== 0) probe = (probe + 1) & this.mask;
+    if (sku * 2 > this.mask) this.grow();
     const record = this.at(sku);
     i32[record + Sku.NAME] = length;
     const name = (record + Sku.NAME_WORD) * 4;
     for (let i = 0; i < length; i++) this.u8[name + i] = u8[start + i] as number;
-    i32[this.index + probe * 2] = hi;
-    i32[this.index + probe * 2 + 1] = sku + 1;
+    this.link(lo, hi, sku);
     i32[Header.SKU_COUNT] = sku + 1;
     return sku;
   }
@@ -66,6 +76,31 @@ export class SkuTable {
     return (this.i32[this.at(sku) + Sku.NAME] as number) & 0xff;
   }
 
+  /** Places of the index less one. Zero in the header stands for the smallest. */
+  private get mask(): number {
+    return ((MIN_INDEX << (this.i32[Header.SKU_INDEX_DOUBLED] as number)) - 1) | 0;
+  }
+
+  /** Doubles the index and links every record anew: some 30 ns for each, when the next SKU is made. */
+  private grow(): void {
+    const i32 = this.i32;
+    i32.fill(0, this.index, this.index + (this.mask + 1) * 2);
+    i32[Header.SKU_INDEX_DOUBLED] = (i32[Header.SKU_INDEX_DOUBLED] as number) + 1;
+    for (let sku = 0; sku < this.count; sku++) {
+      hash.run(this.u8, this.nameStart(sku), this.nameBytes(sku));
+      this.link(hash.lo, hash.hi, sku);
+    }
+  }
+
+  private link(lo: number, hi: number, sku: number): void {
+    const i32 = this.i32;
+    const mask = this.mask;
+    let probe = lo & mask;
+    while (i32[this.index + probe * 2 + 1] !== 0) probe = (probe + 1) & mask;
+    i32[this.index + probe * 2] = hi;
+    i32[this.index + probe * 2 + 1] = sku + 1;
+  }
+
   private named(sku: number, u8: Uint8Array, start: number, length: number): boolean {
     const record = this.at(sku);
     if (((this.i32[record + Sku.NAME] as number) & 0xff) !== length) return false;
@@ -76,3 +111,7 @@ export class SkuTable {
     return true;
   }
 }
+
+/** Places of the smallest index; powerOfTwo() in layout.ts makes no smaller table either. */
+const MIN_INDEX = 16;
+const hash = new SkuHash();

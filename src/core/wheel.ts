@@ -21,6 +21,8 @@ export class Wheel {
   private readonly f64: Float64Array;
   private readonly buckets: number;
   private readonly holds: number;
+  /** Takes what was only loaded to warm the cache, so that the loads are not optimised away. */
+  protected touched = 0;
 
   constructor(memory: SegmentMemory, layout: SegmentLayout) {
     this.i32 = memory.i32;
@@ -60,25 +62,32 @@ export class Wheel {
   }
 
   /**
-   * A hold whose bucket is past, or -1 when there is none up to `nowMs`. The caller removes it before it asks again.
+   * Looks for holds whose bucket is past: puts the slots of up to `most` of one bucket into `slots`, and returns how many; 0
+   * when there are none up to `nowMs`. The caller removes them before it asks again.
    */
-  due(nowMs: number): number {
+  due(nowMs: number, slots: Int32Array, most: number): number {
     const i32 = this.i32;
     const f64 = this.f64;
     let tick = f64[Header.TICK_F64] as number;
     const end = Math.floor((nowMs + 1) / TICK_MS);
     while (tick < end) {
-      const head = i32[this.buckets + (tick & (FINE_BUCKETS - 1)) * 2] as number;
-      if (head !== 0) {
+      let next = i32[this.buckets + (tick & (FINE_BUCKETS - 1)) * 2] as number;
+      if (next !== 0) {
         f64[Header.TICK_F64] = tick;
-        return head - 1;
+        this.touchBehind(next - 1, most);
+        let found = 0;
+        while (next > 0 && found < most) {
+          slots[found++] = next - 1;
+          next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.WHEEL_NEXT] as number;
+        }
+        return found;
       }
       tick++;
       // What is still in the coarse bucket of the epoch that begins here must not be passed over.
       if ((tick & (EPOCH_TICKS - 1)) === 0) this.enter(tick / EPOCH_TICKS);
     }
     f64[Header.TICK_F64] = tick;
-    return -1;
+    return 0;
   }
 
   /** Moves up to `budget` holds of the next epoch into the fine buckets. Returns how many. */
@@ -93,6 +102,17 @@ export class Wheel {
       moved++;
     }
     return moved;
+  }
+
+  /**
+   * Holds that end together were mostly placed together, in slots next to each other: loads those, side by side, where following the
+   * links would wait for one after the other.
+   */
+  private touchBehind(slot: number, count: number): void {
+    const last = Math.min(slot + count, this.i32[Header.FRESH_HOLD] as number);
+    let sum = 0;
+    for (let guess = slot; guess < last; guess++) sum ^= this.i32[this.holds + guess * Hold.WORDS] as number;
+    this.touched = sum;
   }
 
   private enter(epoch: number): void {

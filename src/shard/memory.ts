@@ -1,5 +1,4 @@
-import type { SegmentOptions } from '../core/layout.ts';
-import { segmentBytes } from '../core/segment.ts';
+import { type SegmentOptions, segmentBytes } from '../core/layout.ts';
 import { DOORBELL_BYTES } from '../ring/doorbell.ts';
 import { ringBytes } from '../ring/layout.ts';
 

@@ -1,0 +1,258 @@
+import { SLOT_BITS } from '../../protocol/limits.ts';
+import { HoldState } from '../../protocol/ops.ts';
+import { Status } from '../../protocol/status.ts';
+import { assert } from '../base/assert.ts';
+import { HoldTable } from './hold-table.ts';
+import { HolderTable } from './holder-table.ts';
+import { KeyTable } from './key-table.ts';
+import { Lanes } from './lanes.ts';
+import {
+  Header,
+  Hold,
+  layoutSegment,
+  type SegmentMemory,
+  type SegmentOptions,
+  Sku,
+  viewSegment,
+} from './layout.ts';
+import { SkuTable } from './sku-table.ts';
+import { Wheel } from './wheel.ts';
+
+/** Holds that are ended together, so that the memory fetches their SKUs side by side. */
+const TOUCH_AHEAD = 16;
+
+/**
+ * A segment's tables, and the changes that keep them in step with each other: a hold is scheduled, extended, ended, counted
+ * for its holder. What a command may do is decided above, in Segment.
+ */
+export class SegmentState {
+  readonly number: number;
+  readonly options: SegmentOptions;
+  readonly memory: SegmentMemory;
+  readonly skus: SkuTable;
+  readonly holds: HoldTable;
+  readonly keys: KeyTable;
+  readonly holders: HolderTable;
+  readonly lanes: Lanes;
+  readonly wheel: Wheel;
+  readonly out = new Float64Array(12);
+  holdLo = 0;
+  holdHi = 0;
+  protected readonly i32: Int32Array;
+  protected readonly f64: Float64Array;
+
+  private readonly due = new Int32Array(TOUCH_AHEAD);
+  /** Takes what was only loaded to warm the cache, so that the loads are not optimised away. */
+  protected touched = 0;
+
+  /** @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on. */
+  constructor(number: number, options: SegmentOptions, sab: SharedArrayBuffer) {
+    const layout = layoutSegment(options);
+    assert(sab.byteLength >= layout.bytes, 'the memory is large enough for the segment');
+    this.number = number;
+    this.options = options;
+    this.memory = viewSegment(sab);
+    this.i32 = this.memory.i32;
+    this.f64 = this.memory.f64;
+    this.skus = new SkuTable(this.memory, layout, options.skus);
+    this.holds = new HoldTable(this.memory, layout, options);
+    this.keys = new KeyTable(this.memory, layout, options.keys);
+    this.holders = new HolderTable(this.memory, layout, options.holders);
+    this.lanes = new Lanes(this.memory, layout);
+    this.wheel = new Wheel(this.memory, layout);
+  }
+
+  get openHolds(): number {
+    return this.i32[Header.OPEN_HOLDS] as number;
+  }
+
+  /** Log sequence number: how many changes of state there were. */
+  get lsn(): number {
+    return this.f64[Header.LSN_F64] as number;
+  }
+
+  get fenced(): boolean {
+    return this.i32[Header.FENCED] !== 0;
+  }
+
+  /** Takes the segment out of service for good: its tables may be in the middle of a change. */
+  fence(): void {
+    this.i32[Header.FENCED] = 1;
+  }
+
+  /**
+   * Ends up to `budget` holds whose time is over, and forgets keys. Returns how much was done: less than the budget
+   * when nothing is left that is due.
+   */
+  advance(at: number, budget: number): number {
+    const now = this.time(at);
+    // Work that can wait gets a quarter each at first, so that a million keys or far deadlines never make holds late.
+    const share = budget >> 2;
+    let done = this.keys.forget(now, share);
+    if (this.openHolds > 0) {
+      done += this.wheel.cascade(share);
+      while (done < budget) {
+        const found = this.wheel.due(now, this.due, Math.min(TOUCH_AHEAD, budget - done));
+        if (found === 0) break;
+        this.touchDue(found);
+        for (let i = 0; i < found; i++) this.expire(this.due[i] as number, now);
+        done += found;
+      }
+    }
+    return done + this.keys.forget(now, budget - done);
+  }
+
+  /**
+   * Loads what a command will need first, and returns the SKU that touchSku() should load next, or -1. `lo` is the low word of a SKU's
+   * hash, or of a hold's id. A caller does both for several commands before it runs the first of them: their cache misses, which
+   * are most of a command's cost in a large segment, then overlap. Nothing is decided by it.
+   */
+  touch(lo: number, byHold: boolean): number {
+    if (!byHold) {
+      this.touched ^= this.holds.touchNext();
+      return this.skus.touch(lo);
+    }
+    const slot = lo & ((1 << SLOT_BITS) - 1);
+    return slot < this.holds.used ? (this.i32[this.holds.at(slot) + Hold.SKU] as number) : -1;
+  }
+
+  touchSku(sku: number): void {
+    if (sku >= 0) this.touched ^= this.i32[this.skus.at(sku)] as number;
+  }
+
+  /** Loads the SKUs of the holds in `due`, so that their cache misses overlap. */
+  private touchDue(found: number): void {
+    const { i32, due } = this;
+    let sum = 0;
+    for (let i = 0; i < found; i++) {
+      const sku = i32[this.holds.at(due[i] as number) + Hold.SKU] as number;
+      sum ^= i32[this.skus.at(sku)] as number;
+    }
+    this.touched = sum;
+  }
+
+  /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */
+  slotOf(lo: number, hi: number): number {
+    const slot = lo & ((1 << SLOT_BITS) - 1);
+    if (lo >>> SLOT_BITS !== this.number) return -1;
+    if (slot >= this.holds.used || this.holds.generation(slot) !== hi) return -1;
+    return slot;
+  }
+
+  protected find(lo: number, hi: number, holderLo: number, holderHi: number): number {
+    const slot = this.slotOf(lo, hi);
+    if (slot < 0) return -1;
+    const hold = this.holds.at(slot);
+    const mine = this.i32[hold + Hold.HOLDER_LO] === holderLo && this.i32[hold + Hold.HOLDER_HI] === holderHi;
+    return mine ? slot : -1;
+  }
+
+  /** A hold's state at `now`: one whose deadline has come is expired on the spot, though its bucket is not past. */
+  protected currentState(slot: number, now: number): number {
+    const state = this.holds.state(slot);
+    if (state !== HoldState.HELD || this.holds.endsAt(slot) > now) return state;
+    this.expire(slot, now);
+    return HoldState.EXPIRED;
+  }
+
+  protected expire(slot: number, now: number): void {
+    const hold = this.holds.at(slot);
+    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0, now);
+    this.changed();
+  }
+
+  /** Ends an open hold of `has` units, of which `kept` stay with the holder. */
+  protected close(slot: number, state: number, has: number, kept: number, now: number): void {
+    const i32 = this.i32;
+    const hold = this.holds.at(slot);
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    this.unschedule(record, slot);
+    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - has;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + has;
+    if (kept < has) this.uncount(hold, has - kept);
+    const key = i32[hold + Hold.KEY_ENTRY] as number;
+    if (key >= 0) {
+      this.keys.retire(key, now + this.options.keyRetentionMs);
+      i32[hold + Hold.KEY_ENTRY] = -1;
+    }
+    const endedAt = state === HoldState.EXPIRED ? this.holds.endsAt(slot) : now;
+    this.holds.end(slot, state, endedAt);
+    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) - 1;
+  }
+
+  protected schedule(record: number, slot: number, endsAt: number, now: number): void {
+    const lane = this.lanes.add(record, slot, endsAt, now);
+    const meta = this.holds.at(slot) + Hold.META;
+    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
+    this.wheel.add(slot);
+  }
+
+  protected unschedule(record: number, slot: number): void {
+    const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
+    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
+    this.wheel.remove(slot);
+  }
+
+  protected uncount(hold: number, units: number): void {
+    const entry = this.i32[hold + Hold.HOLDER_ENTRY] as number;
+    if (entry >= 0) this.holders.change(entry, -units);
+  }
+
+  /**
+   * Starts to count a SKU's units per holder, from its holds in the table: those that are open, and what confirmed ones have not
+   * returned. Walks the whole table, once in a SKU's life. False, and nothing is changed, when the holders do not fit.
+   */
+  protected countHolders(sku: number): boolean {
+    const i32 = this.i32;
+    const counted: number[] = [];
+    for (let slot = 0; slot < this.holds.used; slot++) {
+      const hold = this.holds.at(slot);
+      const state = this.holds.state(slot);
+      if (i32[hold + Hold.SKU] !== sku || (state !== HoldState.HELD && state !== HoldState.CONFIRMED))
+        continue;
+      const units = (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number);
+      if (units === 0) continue;
+      const lo = i32[hold + Hold.HOLDER_LO] as number;
+      const hi = i32[hold + Hold.HOLDER_HI] as number;
+      let entry = this.holders.find(sku, lo, hi);
+      if (entry < 0) {
+        if (this.holders.full) {
+          for (const undo of counted) this.uncountSlot(undo);
+          return false;
+        }
+        entry = this.holders.add(sku, lo, hi);
+      }
+      this.holders.change(entry, units);
+      i32[hold + Hold.HOLDER_ENTRY] = entry;
+      counted.push(slot);
+    }
+    return true;
+  }
+
+  protected uncountSlot(slot: number): void {
+    const hold = this.holds.at(slot);
+    const i32 = this.i32;
+    this.uncount(hold, (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number));
+    i32[hold + Hold.HOLDER_ENTRY] = -1;
+  }
+
+  /** The longest time to live that the SKU and the server both allow. */
+  protected longestTtl(record: number): number {
+    const ofSku = this.i32[record + Sku.MAX_TTL_MS] as number;
+    const ofServer = this.options.maxHoldLifeMs;
+    return ofSku === 0 || ofSku > ofServer ? ofServer : ofSku;
+  }
+
+  /** The segment's time: never earlier than it was, whoever's clock it is. */
+  protected time(at: number): number {
+    const last = this.f64[Header.NOW_F64] as number;
+    if (at <= last) return last;
+    this.f64[Header.NOW_F64] = at;
+    return at;
+  }
+
+  protected changed(): number {
+    this.f64[Header.LSN_F64] = (this.f64[Header.LSN_F64] as number) + 1;
+    return Status.OK;
+  }
+}
