@@ -1,0 +1,104 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { renderReport, targetsOf } from './report.ts';
+import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
+import { HOLDFAST_SERVER } from './wire.ts';
+
+interface Flags {
+  json?: true;
+  tiny?: true;
+  only: Part[];
+  repeats: number;
+  seconds: number;
+  skus: number;
+  ttl: number;
+  framesPerWrite: number;
+  serve: string[];
+}
+
+const program = new Command('bench')
+  .description('Measures Holdfast on this machine and prints medians and spreads beside their targets.')
+  .option('--json', 'print one JSON object in place of the table')
+  .addOption(
+    new Option('--only <parts>', `comma-separated parts: ${PARTS.join(', ')}`)
+      .argParser(parts)
+      .default([...PARTS], 'all'),
+  )
+  .option('--repeats <count>', 'measured runs of each benchmark', wholeNumber, 5)
+  .option('--seconds <s>', 'measured time of one run over the wire', positive, 2)
+  .option(
+    '--skus <count>',
+    'SKUs that the holds over the wire are spread over; 1 is one hot SKU',
+    wholeNumber,
+    20_000,
+  )
+  .option('--ttl <ms>', 'time to live of a hold over the wire', wholeNumber, 100)
+  .option(
+    '--frames-per-write <count>',
+    'frames of one connection that may leave in one write',
+    wholeNumber,
+    50,
+  )
+  .addOption(
+    new Option('--serve <options>', 'further options for `holdfast serve`, in one argument')
+      .argParser(words)
+      .default([], 'none'),
+  )
+  .option('--tiny', 'everything so small that it takes seconds: shows that it runs, not how fast');
+
+// A signal ends the process by way of exit, so that the servers that were started end too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
+const flags = program.parse().opts<Flags>();
+try {
+  const report = await runSuite(suiteOptions(flags));
+  const targets = targetsOf(report);
+  console.log(flags.json ? JSON.stringify({ ...report, targets }) : renderReport(report));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+function suiteOptions(flags: Flags): SuiteOptions {
+  const tiny = flags.tiny === true;
+  const repeats = tiny ? 1 : flags.repeats;
+  const seconds = tiny ? 0.2 : flags.seconds;
+  const coreSize = tiny ? 10_000 : 1_000_000;
+  return {
+    parts: flags.only,
+    repeats,
+    seconds,
+    skus: tiny ? Math.min(flags.skus, 1000) : flags.skus,
+    ttlMs: flags.ttl,
+    patterns: patternsWriting(flags.framesPerWrite),
+    server: [...HOLDFAST_SERVER, ...flags.serve],
+    ringRecords: Math.round(20_000_000 * seconds),
+    core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
+    codecCommands: 4096,
+    onProgress: (text) => console.error(text),
+  };
+}
+
+function parts(text: string): Part[] {
+  return text.split(',').map((name) => {
+    const part = PARTS.find((part) => part === name.trim());
+    if (part === undefined) throw new InvalidArgumentError(`The parts are ${PARTS.join(', ')}.`);
+    return part;
+  });
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number from 1.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  return value;
+}
+
+function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
+}

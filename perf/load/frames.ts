@@ -1,0 +1,114 @@
+import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
+import { Op, StockMode } from '../../protocol/ops.ts';
+import { Writer } from '../../protocol/writer.ts';
+
+/**
+ * Frames made once before a run and sent over and over. All of them have the same length and lie back to back, so
+ * that any number of them in a row is one slice and one write. The first `extra` frames follow once more behind the
+ * last, so that a slice never has to wrap.
+ */
+export interface FrameSet {
+  readonly bytes: Buffer;
+  readonly frameBytes: number;
+  readonly frames: number;
+  readonly commandsPerFrame: number;
+}
+
+export interface HoldFrames {
+  /** SKUs to spread the holds over; 1 makes one hot SKU. */
+  readonly skus: number;
+  readonly ttlMs: number;
+  readonly commandsPerFrame: number;
+  /** Most frames that are ever sent in one write. */
+  readonly extra: number;
+}
+
+/** Request ids are given from here, so that every id takes the five bytes that ids of a long-lived client take. */
+const FIRST_REQUEST_ID = 0x10000;
+/** Coprime to every number of SKUs used here, and far enough for neighbours to fall into different segments. */
+const SKU_STRIDE = 7919;
+
+/**
+ * Binary frames of HOLD commands for one unit each, over `skus` SKUs. Throws RangeError when a frame would be longer
+ * than the protocol allows.
+ */
+export function holdFrames(shape: HoldFrames): FrameSet {
+  const { skus, ttlMs, commandsPerFrame, extra } = shape;
+  const frames = Math.max(1, Math.ceil(skus / commandsPerFrame));
+  let command = 0;
+  return frameSet(frames, commandsPerFrame, extra, (writer) => {
+    writer.array(5);
+    writer.int32(Op.HOLD);
+    writer.int32(FIRST_REQUEST_ID + command);
+    writeText(writer, skuName((command * SKU_STRIDE) % skus));
+    writer.int32(1);
+    writer.int32(ttlMs);
+    command++;
+  });
+}
+
+/** Binary frames of STOCK commands that set every SKU's total to `units`; the last frame may repeat the first SKUs. */
+export function stockFrames(skus: number, units: number, commandsPerFrame: number): FrameSet {
+  const frames = Math.ceil(skus / commandsPerFrame);
+  let command = 0;
+  return frameSet(frames, commandsPerFrame, 0, (writer) => {
+    writer.array(5);
+    writer.int32(Op.STOCK);
+    writer.int32(FIRST_REQUEST_ID + command);
+    writeText(writer, skuName(command % skus));
+    writer.int32(StockMode.TOTAL);
+    writer.int32(units);
+    command++;
+  });
+}
+
+/** Name of a SKU of the benchmarks; all have the same length. */
+export function skuName(index: number): string {
+  return `sku-${String(index).padStart(7, '0')}`;
+}
+
+function frameSet(
+  frames: number,
+  perFrame: number,
+  extra: number,
+  write: (writer: Writer) => void,
+): FrameSet {
+  const first = framed(perFrame, write);
+  const frameBytes = first.length;
+  const bytes = Buffer.alloc(frameBytes * (frames + extra));
+  first.copy(bytes);
+  for (let i = 1; i < frames; i++) {
+    const frame = framed(perFrame, write);
+    if (frame.length !== frameBytes)
+      throw new Error(`frames of ${frameBytes} and ${frame.length} bytes in one set`);
+    frame.copy(bytes, i * frameBytes);
+  }
+  for (let i = 0; i < extra; i++) {
+    bytes.copy(bytes, (frames + i) * frameBytes, (i % frames) * frameBytes, ((i % frames) + 1) * frameBytes);
+  }
+  return { bytes, frameBytes, frames, commandsPerFrame: perFrame };
+}
+
+/** One masked WebSocket frame. Its key is zero, which is legal and leaves the payload as it is. */
+function framed(commands: number, write: (writer: Writer) => void): Buffer {
+  const writer = new Writer(scratch);
+  for (let i = 0; i < commands; i++) write(writer);
+  const payload = scratch.subarray(0, writer.pos);
+  if (payload.length > MAX_FRAME_BYTES) {
+    throw new RangeError(
+      `${commands} commands take ${payload.length} bytes; a frame has ${MAX_FRAME_BYTES} at most`,
+    );
+  }
+  const key = [0, 0, 0, 0];
+  const length = payload.length;
+  const head =
+    length < 126 ? [0x82, 0x80 | length, ...key] : [0x82, 0xfe, length >>> 8, length & 0xff, ...key];
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+function writeText(writer: Writer, text: string): void {
+  const utf8 = Buffer.from(text);
+  writer.textFrom(utf8, 0, utf8.length);
+}
+
+const scratch = Buffer.alloc(2 * MAX_FRAME_BYTES);

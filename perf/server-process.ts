@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** What a server prints in one line of JSON when it listens. */
+export interface ReadyLine {
+  readonly port: number;
+}
+
+const READY_MS = 20_000;
+const STOP_MS = 15_000;
+const KEPT_ERROR_CHARS = 8_000;
+
+/**
+ * A server in a process of its own, under this process's runtime. It is ended by its own process id, and with this
+ * process at the latest. Whatever goes wrong is told together with what the server wrote to its error output.
+ */
+export class ServerProcess {
+  readonly port: Promise<number>;
+  /** Rejects when the server ends without having been told to. */
+  readonly failure: Promise<never>;
+  private readonly name: string;
+  private readonly child: ChildProcess;
+  private readonly exited: Promise<string>;
+  private stopping = false;
+  private errors = '';
+  private readonly killAtExit = () => this.child.kill('SIGKILL');
+
+  private constructor(name: string, args: readonly string[]) {
+    this.name = name;
+    this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    process.once('exit', this.killAtExit);
+    this.child.stderr?.on('data', (chunk) => {
+      this.errors = (this.errors + chunk).slice(-KEPT_ERROR_CHARS);
+    });
+    this.exited = new Promise((resolve) => {
+      this.child.once('error', (error) => resolve(error.message));
+      this.child.once('close', (code, signal) => resolve(signal ?? String(code)));
+    });
+    this.failure = this.exited.then((how) => {
+      process.removeListener('exit', this.killAtExit);
+      if (this.stopping) return new Promise<never>(() => {});
+      throw this.error(`ended by itself with ${how}`);
+    });
+    this.failure.catch(() => {});
+    this.port = this.readPort();
+    this.port.catch(() => {});
+  }
+
+  /** Starts `node …args` and waits for its line; rejects when none comes in time. `name` is for messages. */
+  static async start(name: string, args: readonly string[]): Promise<ServerProcess> {
+    const server = new ServerProcess(name, args);
+    try {
+      await server.port;
+      return server;
+    } catch (error) {
+      server.stopping = true;
+      server.child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  get pid(): number {
+    return this.child.pid ?? -1;
+  }
+
+  /** Ends the server by SIGTERM and waits for it; rejects unless it exits with 0 in time. */
+  async stop(): Promise<void> {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.child.kill('SIGTERM');
+    const how = await within(STOP_MS, this.exited, () => this.error('did not stop on SIGTERM')).catch(
+      (error) => {
+        this.child.kill('SIGKILL');
+        throw error;
+      },
+    );
+    if (how !== '0') throw this.error(`stopped with ${how} in place of 0`);
+  }
+
+  private async readPort(): Promise<number> {
+    const line = new Promise<string>((resolve) => {
+      if (this.child.stdout === null) return;
+      createInterface({ input: this.child.stdout }).once('line', resolve);
+    });
+    const first = await within(READY_MS, Promise.race([line, this.failure]), () =>
+      this.error('did not get ready'),
+    );
+    // What follows the first line is not read, but must not fill the pipe.
+    this.child.stdout?.resume();
+    return portOf(first) ?? Promise.reject(this.error(`is ready without a port: ${first}`));
+  }
+
+  private error(what: string): Error {
+    const said = this.errors.trim();
+    return new Error(`The ${this.name} ${what}.${said === '' ? '' : ` It wrote:\n${said}`}`);
+  }
+}
+
+function portOf(line: string): number | null {
+  try {
+    const { port } = JSON.parse(line) as Partial<ReadyLine>;
+    return typeof port === 'number' ? port : null;
+  } catch {
+    return null;
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), ms);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,125 @@
+import { Piscina } from 'piscina';
+import type { CodecOptions, CodecResult } from './codec.ts';
+import type { benchCore } from './core.ts';
+import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
+import type { RingBenchResult } from './ring.ts';
+import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } from './wire.ts';
+
+type CoreBenchOptions = Parameters<typeof benchCore>[0];
+type CoreBenchResult = Awaited<ReturnType<typeof benchCore>>;
+
+export const PARTS = ['codec', 'ring', 'core', 'wire'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface SuiteOptions {
+  readonly parts: readonly Part[];
+  /** Measured runs of each benchmark; the medians count. */
+  readonly repeats: number;
+  /** Measured time of one run over the wire; the others are scaled to take no longer. */
+  readonly seconds: number;
+  /** Over the wire. */
+  readonly skus: number;
+  readonly ttlMs: number;
+  readonly patterns: Readonly<Partial<Record<PatternName, Pattern>>>;
+  /** Arguments to node that start a Holdfast server. */
+  readonly server: readonly string[];
+  readonly ringRecords: number;
+  readonly core: CoreBenchOptions;
+  readonly codecCommands: number;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** What was asked for; a part that was not is missing. Rates are per second, latencies µs, spreads slowest and fastest. */
+export interface Report {
+  readonly machine: Machine;
+  /** CPU time that the host gave to others over the whole suite, in per cent; null where the system does not tell. */
+  readonly steal: number | null;
+  /** The same of what other processes on this machine took. */
+  readonly others: number | null;
+  /** Whether every single figure can be trusted. */
+  readonly trusted: boolean;
+  readonly codec?: CodecResult & Watched;
+  readonly ring?: RingBenchResult & Watched;
+  readonly core?: CoreBenchResult & Watched;
+  /** The headline of `echo` and `wire` is the pattern with one command a frame, where it was run. */
+  readonly echo?: WireResult['echo'] & Headline;
+  readonly wire?: WireResult['wire'] & Headline & { readonly books: WireResult['books'] };
+}
+
+interface Headline {
+  readonly commandsPerSecond?: number;
+  readonly shareOfEcho?: number;
+}
+
+const THREAD_LIMIT_MS = 600_000;
+
+/** Runs the benchmarks one after the other; rejects when one fails or its own check of its result does. */
+export async function runSuite(options: SuiteOptions): Promise<Report> {
+  const machine = describeMachine();
+  const before = readCpu();
+  const { parts, repeats, seconds, onProgress } = options;
+  const results: Partial<Omit<Report, 'machine' | keyof Watched>> = {};
+  const has = (part: Part) => {
+    if (parts.includes(part)) onProgress?.(part);
+    return parts.includes(part);
+  };
+  if (has('codec')) {
+    const task: CodecOptions = { seconds: seconds / 10, repeats, commands: options.codecCommands };
+    const run = () => inFreshThread<CodecResult>('./codec.ts', 'benchCodec', task);
+    Object.assign(results, { codec: verified('codec', await watched(run)) });
+  }
+  if (has('ring')) {
+    const { benchRing } = await import('./ring.ts');
+    const run = () => benchRing({ records: options.ringRecords, repeats });
+    Object.assign(results, { ring: verified('ring', await watched(run)) });
+  }
+  if (has('core')) {
+    const run = () => inFreshThread<CoreBenchResult>('./core.ts', 'benchCore', options.core);
+    Object.assign(results, { core: verified('core', await watched(run)) });
+  }
+  if (has('wire')) {
+    const { echo, wire, books } = await benchWire(options);
+    const { commandsPerSecond, shareOfEcho } = wire.onePerFrame ?? {};
+    Object.assign(results, {
+      echo: { commandsPerSecond: echo.onePerFrame?.commandsPerSecond, ...echo },
+      wire: { commandsPerSecond, shareOfEcho, ...wire, books },
+    });
+  }
+  const { steal, others } = judge(before, readCpu());
+  return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
+}
+
+/** The patterns with frames of one connection written together only up to `framesPerWrite`. */
+export function patternsWriting(framesPerWrite: number): Record<PatternName, Pattern> {
+  const entries = Object.entries(PATTERNS).map(([name, pattern]) => [name, { ...pattern, framesPerWrite }]);
+  return Object.fromEntries(entries) as Record<PatternName, Pattern>;
+}
+
+/**
+ * Runs a benchmark in a thread of its own, so that what the compiler has learnt from others, with other types at the
+ * same places, plays no part.
+ */
+async function inFreshThread<T extends object>(file: string, name: string, task: object): Promise<T> {
+  const pool = new Piscina({
+    filename: new URL(file, import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    atomics: 'disabled',
+  });
+  try {
+    return (await pool.run(task, { name, signal: AbortSignal.timeout(THREAD_LIMIT_MS) })) as T;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+function verified<T extends { readonly verified: boolean }>(part: Part, result: T): T {
+  if (!result.verified) throw new Error(`The ${part} benchmark found its own result to be wrong.`);
+  return result;
+}
+
+function watchesOf(results: Pick<Report, Part>): Watched[] {
+  const { codec, ring, core, wire } = results;
+  const patterns = (Object.keys(PATTERNS) as PatternName[]).map((name) => wire?.[name]);
+  return [codec, ring, core, ...patterns].filter((result) => result !== undefined);
+}

@@ -1,0 +1,235 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import type { Latency, Load, LoadResult } from './load/generator.ts';
+import { stock } from './load/stock.ts';
+import { type Watched, watched } from './machine.ts';
+import { ServerProcess } from './server-process.ts';
+import { median, rounded, type Spread, spread } from './stats.ts';
+
+/** The shapes of load. */
+export const PATTERNS = {
+  /** One command a frame, pipelined. */
+  onePerFrame: { connections: 100, framesInFlight: 50, commandsPerFrame: 1, framesPerWrite: 50 },
+  /** Many commands a frame. */
+  batched: { connections: 8, framesInFlight: 2, commandsPerFrame: 400, framesPerWrite: 2 },
+  /** Ask and wait. */
+  oneInFlight: { connections: 100, framesInFlight: 1, commandsPerFrame: 1, framesPerWrite: 1 },
+} as const;
+export type PatternName = keyof typeof PATTERNS;
+export type Pattern = Pick<Load, 'connections' | 'framesInFlight' | 'commandsPerFrame' | 'framesPerWrite'>;
+
+export interface WireOptions {
+  /** Pairs of an echo run and a Holdfast run. */
+  readonly repeats: number;
+  /** Measured time of one run. */
+  readonly seconds: number;
+  readonly skus: number;
+  readonly ttlMs: number;
+  readonly patterns: Readonly<Partial<Record<PatternName, Pattern>>>;
+  /** Arguments to node that start a Holdfast server on a free port. */
+  readonly server: readonly string[];
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface Rate {
+  /** Median of the runs. */
+  readonly commandsPerSecond: number;
+  readonly spread: Spread;
+  /** Round trips in µs, medians of the runs; null where commands are pipelined. */
+  readonly latency: Latency | null;
+}
+
+export interface HoldfastRate extends Rate {
+  readonly load: Pattern;
+  /** Median of the ratios of each Holdfast run to the echo run just before it. */
+  readonly shareOfEcho: number;
+  /** Commands of all runs that did not become holds, by status, and those that no answer came to. */
+  readonly refused: number;
+  readonly refusedBy: Readonly<Record<string, number>>;
+  readonly unanswered: number;
+}
+
+export interface WireResult {
+  readonly echo: Readonly<Partial<Record<PatternName, Rate & Watched>>>;
+  readonly wire: Readonly<Partial<Record<PatternName, HoldfastRate & Watched>>>;
+  readonly books: Books;
+}
+
+/** The server's own sums over all SKUs. */
+export interface Books {
+  readonly violations: number;
+  readonly available: number;
+  readonly held: number;
+  readonly sold: number;
+  readonly total: number;
+}
+
+export const HOLDFAST_SERVER = [
+  fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)),
+  'serve',
+  '--port',
+  '0',
+  '--json',
+];
+const ECHO_SERVER = [fileURLToPath(new URL('./echo-server.ts', import.meta.url))];
+
+/** So much of every SKU that it is never sold out, and few enough for the sums to stay exact. */
+const UNITS_PER_SKU = 1_000_000_000;
+const DRAIN_MS = 2_000;
+/** After the last deadline everything has to be back within this, however late the expiry. */
+const BOOKS_MS = 2_000;
+/** A load that takes so much longer than it was to take is given up. */
+const STUCK_MS = 20_000;
+const INSPECT_MS = 10_000;
+/** A server that broke its connections has so long to be seen ending. */
+const BLAME_MS = 500;
+
+/**
+ * Throughput over real sockets: Holdfast and a plain echo server under the same load, in turns. Both servers and the
+ * load generator (a pool thread) share the machine. Rejects when a server fails or stops other than asked, or when
+ * Holdfast's books are not what they must be after the last hold has ended.
+ */
+export async function benchWire(options: WireOptions): Promise<WireResult> {
+  const echo = await ServerProcess.start('echo server', ECHO_SERVER);
+  let holdfast: ServerProcess | undefined;
+  // A generator sleeps between tasks; waiting with Atomics would stall the sockets of its own event loop.
+  const pool = new Piscina({
+    filename: new URL('./load/generator.ts', import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    atomics: 'disabled',
+  });
+  try {
+    holdfast = await ServerProcess.start('Holdfast server', options.server);
+    const [echoPort, holdfastPort] = await Promise.all([echo.port, holdfast.port]);
+    const failure = Promise.race([echo.failure, holdfast.failure]);
+    failure.catch(() => {});
+    const run = (load: Load) => {
+      const signal = AbortSignal.timeout(Math.ceil(load.warmUpMs + load.measureMs + load.drainMs) + STUCK_MS);
+      return blaming(failure, pool.run(load, { signal }) as Promise<LoadResult>);
+    };
+    await blaming(failure, stock(holdfastPort, options.skus, UNITS_PER_SKU));
+    const rates = await runPatterns(options, run, echoPort, holdfastPort);
+    const books = await checkBooks(holdfastPort, options);
+    await Promise.all([holdfast.stop(), echo.stop()]);
+    return { ...rates, books };
+  } finally {
+    await pool.destroy();
+    await Promise.allSettled([echo.stop(), holdfast?.stop()]);
+  }
+}
+
+/** The outcome of `work`, unless a server ended: its connections break first, but its own account says why. */
+async function blaming<T>(failure: Promise<never>, work: Promise<T>): Promise<T> {
+  try {
+    return await Promise.race([work, failure]);
+  } catch (error) {
+    await Promise.race([failure, sleep(BLAME_MS)]);
+    throw error;
+  }
+}
+
+type RunLoad = (load: Load) => Promise<LoadResult>;
+
+async function runPatterns(options: WireOptions, run: RunLoad, echoPort: number, holdfastPort: number) {
+  const echo: Partial<Record<PatternName, Rate & Watched>> = {};
+  const wire: Partial<Record<PatternName, HoldfastRate & Watched>> = {};
+  for (const [name, pattern] of Object.entries(options.patterns) as [PatternName, Pattern][]) {
+    const pair = await watched(() => runPattern(name, pattern, options, run, echoPort, holdfastPort));
+    const { echo: ceiling, wire: own, ...watch } = pair;
+    echo[name] = { ...ceiling, ...watch };
+    wire[name] = { ...own, ...watch };
+  }
+  return { echo, wire };
+}
+
+async function runPattern(
+  name: string,
+  pattern: Pattern,
+  options: WireOptions,
+  run: RunLoad,
+  echoPort: number,
+  holdfastPort: number,
+): Promise<{ echo: Rate; wire: HoldfastRate }> {
+  const { skus, ttlMs, repeats } = options;
+  // Steady means that the holds of the first moments have ended before counting begins.
+  const times = {
+    warmUpMs: 2 * ttlMs + options.seconds * 150,
+    measureMs: options.seconds * 1000,
+    drainMs: DRAIN_MS,
+  };
+  const load = { ...pattern, skus, ttlMs, ...times };
+  const echoRuns: LoadResult[] = [];
+  const holdfastRuns: LoadResult[] = [];
+  // The first pair only warms up both servers and is not counted.
+  for (let i = 0; i <= repeats; i++) {
+    options.onProgress?.(`wire ${name}: ${i === 0 ? 'warm-up' : `pair ${i} of ${repeats}`}`);
+    const echoRun = await run({ ...load, port: echoPort, answers: 'echo' });
+    const holdfastRun = await run({ ...load, port: holdfastPort, answers: 'replies' });
+    if (i === 0) continue;
+    echoRuns.push(echoRun);
+    holdfastRuns.push(holdfastRun);
+  }
+  const shares = holdfastRuns.map((run, i) => run.commandsPerSecond / echoRuns[i].commandsPerSecond);
+  const refusedBy = sumByStatus(holdfastRuns);
+  const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
+  const unanswered = holdfastRuns.reduce((sum, run) => sum + run.unanswered, 0);
+  const wire = {
+    load: pattern,
+    ...rate(holdfastRuns),
+    shareOfEcho: rounded(median(shares)),
+    refused,
+    refusedBy,
+    unanswered,
+  };
+  return { echo: rate(echoRuns), wire };
+}
+
+function rate(runs: readonly LoadResult[]): Rate {
+  const rates = runs.map((run) => run.commandsPerSecond);
+  const latencies = runs.flatMap((run) => (run.latency === null ? [] : [run.latency]));
+  return {
+    commandsPerSecond: Math.round(median(rates)),
+    spread: spread(rates),
+    latency: latencies.length === 0 ? null : medianLatency(latencies),
+  };
+}
+
+function medianLatency(latencies: readonly Latency[]): Latency {
+  const of = (key: keyof Latency) => median(latencies.map((latency) => latency[key]));
+  return { p50: of('p50'), p90: of('p90'), p99: of('p99'), p999: of('p999'), max: of('max') };
+}
+
+function sumByStatus(runs: readonly LoadResult[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const run of runs) {
+    for (const [status, count] of Object.entries(run.refused)) sums[status] = (sums[status] ?? 0) + count;
+  }
+  return sums;
+}
+
+/** Waits until the last hold has ended and checks that every unit is back. */
+async function checkBooks(port: number, options: WireOptions): Promise<Books> {
+  const total = options.skus * UNITS_PER_SKU;
+  const deadline = performance.now() + options.ttlMs + BOOKS_MS;
+  let books = await readBooks(port);
+  while (books.held > 0 && performance.now() < deadline) {
+    await sleep(50);
+    books = await readBooks(port);
+  }
+  const right = { violations: 0, available: total, held: 0, sold: 0, total };
+  if (Object.entries(right).some(([key, value]) => books[key as keyof Books] !== value)) {
+    throw new Error(`The books are ${JSON.stringify(books)}; they had to be ${JSON.stringify(right)}.`);
+  }
+  return books;
+}
+
+async function readBooks(port: number): Promise<Books> {
+  const response = await fetch(`http://127.0.0.1:${port}/v1/inspect`, {
+    signal: AbortSignal.timeout(INSPECT_MS),
+  });
+  if (!response.ok) throw new Error(`GET /v1/inspect answered ${response.status}: ${await response.text()}`);
+  const { violations, available, held, sold, total } = (await response.json()) as Books;
+  return { violations, available, held, sold, total };
+}

@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const BENCH = fileURLToPath(new URL('../../perf/bench.ts', import.meta.url));
+const LIMIT_MS = 120_000;
+
+describe('the bench command', () => {
+  it('prints one JSON object with every part', { timeout: LIMIT_MS }, async () => {
+    const report = JSON.parse(await bench('--tiny', '--json'));
+    expect(report.machine.cores).toBeGreaterThan(0);
+    expect(report).toHaveProperty('steal');
+    expect(report.trusted).toEqual(expect.any(Boolean));
+    expect(report.ring.recordsPerSecond).toBeGreaterThan(0);
+    expect(report.core.commandsPerSecond).toBeGreaterThan(0);
+    expect(report.codec.commandsPerSecond).toBeGreaterThan(0);
+    expect(report.echo.commandsPerSecond).toBe(report.echo.onePerFrame.commandsPerSecond);
+    expect(report.wire.shareOfEcho).toBe(report.wire.onePerFrame.shareOfEcho);
+    expect(report.wire.books).toMatchObject({ violations: 0, held: 0, sold: 0 });
+    expect(report.targets).toHaveLength(5);
+  });
+
+  it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {
+    const text = await bench('--tiny', '--only', 'codec,ring');
+    expect(text).toMatch(/^codec( \*)? +[\d,]+ /m);
+    expect(text).toMatch(/^ring( \*)? +[\d,]+ /m);
+    expect(text).not.toMatch(/^(core|wire|echo)/m);
+  });
+
+  it.each([
+    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire/],
+    [['--repeats', '0'], /whole number from 1/],
+    [['--seconds', 'long'], /number above 0/],
+    [['--unheard-of'], /unknown option/],
+  ])('refuses %j', async (args, message) => {
+    await expect(bench(...args)).rejects.toMatchObject({ stderr: expect.stringMatching(message) });
+  });
+});
+
+async function bench(...args: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [BENCH, ...args], { timeout: LIMIT_MS });
+  return stdout;
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { ServerProcess } from '../../perf/server-process.ts';
+
+const READY = 'console.log(JSON.stringify({ port: 7 })); setInterval(() => {}, 1000);';
+
+describe('a server process', () => {
+  it('is ready with its port, and stops with 0', async () => {
+    const server = await start(`process.on('SIGTERM', () => process.exit(0)); ${READY}`);
+    expect(await server.port).toBe(7);
+    await server.stop();
+    expect(isAlive(server.pid)).toBe(false);
+  });
+
+  it.each([
+    [
+      'dies at once',
+      "console.error('no such luck'); process.exit(4)",
+      /ended by itself with 4[\s\S]*no such luck/,
+    ],
+    [
+      'says something else',
+      "console.log('hello'); setInterval(() => {}, 1000)",
+      /ready without a port: hello/,
+    ],
+    ['has no port', "console.log('{}'); setInterval(() => {}, 1000)", /ready without a port/],
+  ])('that %s is not ready, and its error output is told', async (_name, code, message) => {
+    await expect(start(code)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['another exit code', `process.on('SIGTERM', () => process.exit(9)); ${READY}`, /stopped with 9/],
+    ['the signal itself', READY, /stopped with SIGTERM/],
+  ])('that stops with %s has not stopped well', async (_name, code, message) => {
+    const server = await start(code);
+    await expect(server.stop()).rejects.toThrow(message);
+  });
+
+  it('that dies later tells so', async () => {
+    const server = await start(
+      "console.log(JSON.stringify({ port: 7 })); console.error('worn out'); setTimeout(() => process.exit(5), 50)",
+    );
+    await expect(server.failure).rejects.toThrow(/ended by itself with 5[\s\S]*worn out/);
+  });
+});
+
+function start(code: string): Promise<ServerProcess> {
+  return ServerProcess.start('server under test', ['-e', code]);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
