@@ -1,0 +1,92 @@
+import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
+import { checkInteger, checkText, malformed } from './arguments.ts';
+import { HoldfastError } from './errors.ts';
+
+/** What the SDK uses of a WebSocket: the built-in one of Node 22 and of browsers has it. */
+export interface WebSocketLike {
+  binaryType: string;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(
+    type: 'open' | 'message' | 'error' | 'close',
+    listener: (event: SocketEvent) => void,
+  ): void;
+}
+
+export interface SocketEvent {
+  readonly data?: unknown;
+  readonly code?: number;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+export type WebSocketConstructor = new (url: string) => WebSocketLike;
+
+export interface ReconnectOptions {
+  /** Upper bound of the first wait in ms. Default 100. */
+  readonly initialMs?: number;
+  /** Upper bound of every wait in ms. Default 5,000. */
+  readonly maxMs?: number;
+  /** Failed attempts in a row after which the client closes; 0 never reconnects. Default: no end. */
+  readonly attempts?: number;
+}
+
+export interface ConnectOptions {
+  /** Name of the holder, 1 to 64 bytes, where the server runs without authentication. Default: "anonymous". */
+  readonly holder?: string;
+  /** How long to wait for the connection, and for each answer, in ms. Default 5,000. */
+  readonly timeoutMs?: number;
+  /** Whether commands that the server was too busy for are sent again until their time-out. Default true. */
+  readonly retryBusy?: boolean;
+  readonly reconnect?: ReconnectOptions;
+  /** Gives up connecting. It has no effect once connect() has resolved. */
+  readonly signal?: AbortSignal;
+  /** Another WebSocket than the built-in one. */
+  readonly webSocket?: WebSocketConstructor;
+}
+
+export interface Settings {
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly retryBusy: boolean;
+  readonly reconnect: Required<ReconnectOptions>;
+  readonly webSocket: WebSocketConstructor;
+}
+
+/** Largest delay that setTimeout takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Options with their defaults. Throws MALFORMED, naming the option, its value and what would be right. */
+export function readOptions(url: string | URL, options: ConnectOptions): Settings {
+  const { initialMs = 100, maxMs = 5_000, attempts = Number.POSITIVE_INFINITY } = options.reconnect ?? {};
+  const webSocket = options.webSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
+  if (webSocket === undefined) {
+    const text =
+      'This runtime has no WebSocket: use Node 22 or later, or give a constructor as the option webSocket.';
+    throw new HoldfastError('MALFORMED', text, { argument: 'webSocket', sent: false });
+  }
+  if (attempts !== Number.POSITIVE_INFINITY)
+    checkInteger('reconnect.attempts', attempts, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    url: readUrl(url, options.holder),
+    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, MAX_TIMER_MS),
+    retryBusy: options.retryBusy ?? true,
+    reconnect: {
+      initialMs: checkInteger('reconnect.initialMs', initialMs, 1, MAX_TIMER_MS),
+      maxMs: checkInteger('reconnect.maxMs', maxMs, 1, MAX_TIMER_MS),
+      attempts,
+    },
+    webSocket,
+  };
+}
+
+function readUrl(url: string | URL, holder: string | undefined): string {
+  const right = 'the address of a Holdfast server, such as ws://127.0.0.1:7070/v1/ws';
+  // Copied, so that the caller's own object stays as it is.
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^(ws|http)s?:$/.test(parsed.protocol)) throw malformed('url', url, right);
+  parsed.protocol = parsed.protocol.replace('http', 'ws');
+  parsed.hash = '';
+  if (holder !== undefined) parsed.searchParams.set('holder', checkText('holder', holder, MAX_HOLDER_BYTES));
+  return parsed.href;
+}
