@@ -1,0 +1,138 @@
+import { Command, Option } from 'commander';
+import type { RunningServer } from '../runtime/server.ts';
+import { loadSettings, SETTINGS, type Setting, type Settings } from '../runtime/settings.ts';
+import { formatDuration, formatSize } from '../runtime/units.ts';
+import { CliError, ExitCode } from './exit.ts';
+import { DEFAULT_URL } from './options.ts';
+import { version } from './version.ts';
+
+interface ServeOptions extends Record<string, unknown> {
+  config?: string;
+  json: boolean;
+}
+
+/** A repeated SIGINT this soon is the same key press: the terminal and a wrapper such as npm both deliver it. */
+const SAME_KEY_PRESS_MS = 300;
+
+/** `holdfast serve`: runs until SIGTERM or SIGINT. */
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .summary('Start a server.')
+    .description(
+      'Start a server. Settings come from flags, then HOLDFAST_… variables, then the config file, then defaults.',
+    )
+    .addOption(
+      new Option('--config <file>', 'JSON file with settings by name, such as {"port": 7071}').env(
+        'HOLDFAST_CONFIG',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--json',
+        'when ready, print one line of JSON (url, http, port, workers, segments, ack, pid)',
+      ).default(false, 'off'),
+    );
+  for (const setting of SETTINGS) {
+    command.addOption(new Option(`${setting.flag} <${placeholder(setting)}>`, describe(setting)));
+  }
+  return command.action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const { config, json, ...flags } = options;
+  const settings = loadSettings({ flags, env: process.env, configPath: config });
+  const stopRequested = nextSignal();
+  const server = await start(settings);
+  process.stdout.write(json ? `${readyJson(server)}\n` : readyText(server));
+  const signal = await stopRequested;
+  if (!json) process.stdout.write(`\n${signal}: finishing what is under way. Once more to stop at once.\n`);
+  await server.stop();
+}
+
+/** Resolves with the first signal that asks to stop; a second one ends the process on the spot. */
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let firstAt = 0;
+    const onSignal = (signal: 'SIGINT' | 'SIGTERM', exitCode: number) => {
+      const now = performance.now();
+      if (firstAt === 0) {
+        firstAt = now;
+        resolve(signal);
+      } else if (signal !== 'SIGINT' || now - firstAt > SAME_KEY_PRESS_MS) {
+        process.exit(exitCode);
+      }
+    };
+    process.on('SIGINT', () => onSignal('SIGINT', 130));
+    process.on('SIGTERM', () => onSignal('SIGTERM', 143));
+  });
+}
+
+async function start(settings: Settings): Promise<RunningServer> {
+  // Loaded here so that the commands that only talk to a server do not load native code.
+  const { startServer } = await import('../runtime/server.ts');
+  try {
+    return await startServer(settings);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE') throw error;
+    throw new CliError(
+      ExitCode.USAGE,
+      'EADDRINUSE',
+      `Port ${settings.port} of ${settings.host} cannot be had: another program listens there, or this user or ` +
+        'machine may not use it. Stop that program, or take another port: --port 7071, or --port 0 for a free one.',
+    );
+  }
+}
+
+function readyJson(server: RunningServer): string {
+  const { url, httpUrl, port, workers, segments, ack } = server;
+  return JSON.stringify({ url, http: httpUrl, port, workers, segments, ack, pid: process.pid });
+}
+
+/** What an acknowledged command survives. */
+const ACK_MEANING: Readonly<Record<RunningServer['ack'], string>> = {
+  memory: 'what is acknowledged survives a crashed worker, not a crashed process',
+};
+
+function readyText(server: RunningServer): string {
+  const elsewhere = server.httpUrl === DEFAULT_URL ? '' : ` --url ${server.httpUrl}`;
+  // Node strips no types inside node_modules, so a .ts file means a checkout, where npm scripts are at hand.
+  const demo = import.meta.filename.endsWith('.ts')
+    ? `npm run demo${elsewhere === '' ? '' : ` --${elsewhere}`}`
+    : `npx holdfast demo${elsewhere}`;
+  const workers = `${server.workers} worker${server.workers === 1 ? '' : 's'}`;
+  const segments = `${server.segments} segment${server.segments === 1 ? '' : 's'}`;
+  return `Holdfast ${version} is ready.
+
+  WebSocket  ${server.url}
+  HTTP       ${server.httpUrl}
+  Runs       ${workers}, ${segments}
+  Ack        ${server.ack}: ${ACK_MEANING[server.ack]}
+  Access     loopback only: no auth key configured
+
+Try next, in a second terminal:
+  ${demo}
+  curl -X PUT ${server.httpUrl}/v1/skus/sku-1 -d '{"total":100}'
+  npx holdfast hold sku-1 2 --ttl 30s${elsewhere}
+
+Ctrl-C stops it.
+`;
+}
+
+const PLACEHOLDERS = { count: 'number', duration: 'duration', size: 'size', host: 'address', choice: 'word' };
+
+function placeholder(setting: Setting): string {
+  return setting.type === 'choice' ? setting.choices.join('|') : PLACEHOLDERS[setting.type];
+}
+
+/** Meaning, bounds with their unit, default and variable of a setting. */
+export function describe(setting: Setting): string {
+  return `${setting.help} (${[bounds(setting), `default: ${setting.defaultText}`, `env: ${setting.env}`].filter((part) => part !== '').join('; ')})`;
+}
+
+function bounds({ type, min, max, unit }: Setting): string {
+  if (type === 'count') return `${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
+  if (type === 'duration') return `${formatDuration(min)} to ${formatDuration(max)}, a bare number is ms`;
+  if (type === 'size') return `${formatSize(min)} to ${formatSize(max)}, a bare number is bytes`;
+  return '';
+}
