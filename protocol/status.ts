@@ -34,10 +34,10 @@ export const Status = {
   EXPIRED: 14,
   /** RETURN of a hold that is still held: nothing was sold. */
   NOT_CONFIRMED: 15,
-  /** More than the hold has; results: what it has. */
-  EXCEEDS_HOLD: 16,
   /** The hold has neither `of` units nor what would remain of them; results: what it has. */
-  CHANGED: 17,
+  CHANGED: 16,
+  /** More than the hold has; results: what it has. */
+  EXCEEDS_HOLD: 17,
   /** The hold's whole life would be too long; results: the latest deadline it can get. */
   LIFE_LIMIT: 18,
   /** STOCK would take units that are held or sold, or the total would leave its bounds; results: available, held, sold, total. */

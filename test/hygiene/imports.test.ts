@@ -1,0 +1,110 @@
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { filesIn, importsOf, type SourceFile } from './source-files.ts';
+
+/** What files of one folder may import: other folders, packages from npm, modules of Node. */
+interface Layer {
+  folders: readonly string[];
+  packages: 'any' | readonly string[];
+  node: 'any' | readonly string[];
+}
+
+/** The direction of imports: each layer knows those before it, never one after. */
+const LAYERS: Record<string, Layer> = {
+  protocol: { folders: [], packages: [], node: [] },
+  'src/base': { folders: ['protocol'], packages: [], node: 'any' },
+  'src/core': { folders: ['src/base', 'protocol'], packages: [], node: [] },
+  'src/ring': { folders: ['src/base', 'protocol'], packages: [], node: [] },
+  'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
+  'src/front': {
+    folders: ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    packages: 'any',
+    node: 'any',
+  },
+  'src/runtime': {
+    folders: ['src/front', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    packages: 'any',
+    node: 'any',
+  },
+  'src/cli': {
+    folders: [
+      'src/runtime',
+      'src/client',
+      'src/front',
+      'src/shard',
+      'src/ring',
+      'src/core',
+      'src/base',
+      'protocol',
+    ],
+    packages: 'any',
+    node: 'any',
+  },
+  'src/client': { folders: ['protocol'], packages: ['msgpackr'], node: [] },
+  workers: {
+    folders: ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    packages: 'any',
+    node: 'any',
+  },
+};
+
+const files = filesIn(['protocol', 'src', 'workers'], '.ts');
+const installedForServing = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies });
+
+describe('the direction of imports', () => {
+  it('gives every source file a layer', () => {
+    expect(files.filter((file) => layerOf(file.path) === undefined).map((file) => file.path)).toEqual([]);
+  });
+
+  it.each(Object.keys(LAYERS))('%s imports only what lies beneath it', (name) => {
+    const ownFiles = files.filter((file) => layerOf(file.path) === name);
+    expect(ownFiles.flatMap((file) => wrongImports(file, name))).toEqual([]);
+  });
+
+  it('runs in no circle', () => {
+    expect(circles(files)).toEqual([]);
+  });
+});
+
+function layerOf(path: string): string | undefined {
+  return Object.keys(LAYERS).find((name) => path.startsWith(`${name}/`));
+}
+
+function wrongImports(file: SourceFile, name: string): string[] {
+  const layer = LAYERS[name];
+  const allowed = (list: 'any' | readonly string[], item: string) => list === 'any' || list.includes(item);
+  return importsOf(file)
+    .filter((specifier) => {
+      if (specifier.startsWith('node:')) return !allowed(layer.node, specifier);
+      if (!specifier.startsWith('.')) {
+        const packageName = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+        // A package for development is not there when the server is installed.
+        return !allowed(layer.packages, packageName) || !installedForServing.includes(packageName);
+      }
+      const target = layerOf(join(dirname(file.path), specifier));
+      return target !== name && (target === undefined || !layer.folders.includes(target));
+    })
+    .map((specifier) => `${file.path} imports ${specifier}`);
+}
+
+/** Every circle, as the paths that it runs through. Types count: they tie files together as values do. */
+function circles(all: readonly SourceFile[]): string[] {
+  const targets = new Map(
+    all.map((file) => {
+      const relativeOnes = importsOf(file).filter((specifier) => specifier.startsWith('.'));
+      return [file.path, relativeOnes.map((specifier) => join(dirname(file.path), specifier))];
+    }),
+  );
+  const found: string[] = [];
+  const done = new Set<string>();
+  const walk = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path);
+    if (start >= 0) found.push([...trail.slice(start), path].join(' → '));
+    if (start >= 0 || done.has(path)) return;
+    for (const target of targets.get(path) ?? []) walk(target, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of targets.keys()) walk(path, []);
+  return found;
+}

@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from './source-files.ts';
+
+type Versions = Record<string, string>;
+interface LockEntry {
+  version: string;
+  integrity?: string;
+  resolved?: string;
+  os?: string | string[];
+  cpu?: string | string[];
+  libc?: string[];
+  dependencies?: Versions;
+  optionalDependencies?: Versions;
+  devDependencies?: Versions;
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const lock: Record<string, LockEntry> = JSON.parse(
+  readFileSync(join(root, 'package-lock.json'), 'utf8'),
+).packages;
+const KINDS = ['dependencies', 'optionalDependencies', 'devDependencies'] as const;
+
+describe('package.json', () => {
+  it.each(KINDS)('pins %s to exact versions', (kind) => {
+    const exact = /^(npm:(@[\w.-]+\/)?[\w.-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/;
+    const loose = Object.entries(manifest[kind] as Versions).filter(([, version]) => !exact.test(version));
+    expect(loose).toEqual([]);
+  });
+
+  it('says the same as the lockfile', () => {
+    for (const kind of KINDS) expect(lock[''][kind], kind).toEqual(manifest[kind]);
+    expect(lock[''].version).toBe(manifest.version);
+  });
+});
+
+describe('package-lock.json', () => {
+  const entries = Object.entries(lock).filter(([path]) => path !== '');
+
+  it('does not say from which registry a package came', () => {
+    expect(entries.filter(([, entry]) => entry.resolved !== undefined).map(([path]) => path)).toEqual([]);
+  });
+
+  it('has a hash for every package that this platform installs', () => {
+    const unhashed = entries.filter(([, entry]) => installsHere(entry) && entry.integrity === undefined);
+    expect(unhashed.map(([path]) => path)).toEqual([]);
+  });
+
+  it('lists every platform package, so that `npm ci` accepts it', () => {
+    const missing = entries.flatMap(([path, entry]) =>
+      Object.keys(entry.optionalDependencies ?? {}).filter(
+        (name) => !(`node_modules/${name}` in lock) && !(`${path}/node_modules/${name}` in lock),
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+function installsHere({ os, cpu, libc }: LockEntry): boolean {
+  const fits = (wanted: string | string[] | undefined, have: string) =>
+    wanted === undefined || [wanted].flat().includes(have);
+  return fits(os, 'linux') && fits(cpu, 'x64') && fits(libc, 'glibc');
+}
