@@ -226,7 +226,12 @@ class Stage {
       writer.int32(Op.HOLD);
       const requestStart = writer.pos;
       writer.int32(index + 1);
-      const words = [segmentOfHash(hash.hi, this.segments.length), hash.lo, hash.hi, writer.pos - requestStart];
+      const words = [
+        segmentOfHash(hash.hi, this.segments.length),
+        hash.lo,
+        hash.hi,
+        writer.pos - requestStart,
+      ];
       this.heads.set(words, index * HEAD_WORDS);
       writer.textFrom(name, 0, name.length);
       writer.int32(1);

@@ -44,14 +44,16 @@ export class HoldTable {
 
   /**
    * A slot for a new hold, its generation raised and state HELD, or -1 when all are in use. Prefers slots whose time
-   * is over, then ones never used, and forgets a released or expired hold before its time rather than refuse.
+   * is over, then ones never used, and forgets a released or expired hold before its time rather than refuse. Of those no more
+   * are kept than an eighth of all slots: at a high rate their slots are used again while they are still in the cache, and
+   * memory does not grow to its capacity for the sake of holds that are over.
    */
   take(nowMs: number): number {
     const i32 = this.i32;
     const ended = i32[Header.ENDED_HEAD] as number;
     const sold = i32[Header.SOLD_HEAD] as number;
     let slot = -1;
-    if (ended !== 0 && this.endsAt(ended - 1) + this.options.endedRetentionMs <= nowMs) {
+    if (ended !== 0 && this.mayForget(ended, nowMs)) {
       slot = this.shift(Header.ENDED_HEAD, ended);
     } else if (sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= nowMs) {
       slot = this.shift(Header.SOLD_HEAD, sold);
@@ -90,6 +92,7 @@ export class HoldTable {
     i32[record + Hold.META] = ((i32[record + Hold.META] as number) & ~0xff) | state;
     this.f64[record / 2 + Hold.ENDS_F64] = endedAt;
     const head = state === HoldState.CONFIRMED ? Header.SOLD_HEAD : Header.ENDED_HEAD;
+    if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) + 1;
     i32[record + Hold.LANE_NEXT] = 0;
     const tail = i32[head + 1] as number;
     if (tail === 0) i32[head] = slot + 1;
@@ -97,8 +100,15 @@ export class HoldTable {
     i32[head + 1] = slot + 1;
   }
 
+  /** Whether the first of the ended holds may make room now. */
+  private mayForget(first: number, nowMs: number): boolean {
+    if ((this.i32[Header.ENDED_COUNT] as number) > this.options.holds >> 3) return true;
+    return this.endsAt(first - 1) + this.options.endedRetentionMs <= nowMs;
+  }
+
   private shift(head: number, first: number): number {
     const i32 = this.i32;
+    if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) - 1;
     const next = i32[this.at(first - 1) + Hold.LANE_NEXT] as number;
     i32[head] = next;
     if (next === 0) i32[head + 1] = 0;

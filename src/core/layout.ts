@@ -18,7 +18,7 @@ export interface SegmentOptions {
   holders: number;
   /** An idempotency key is kept this long past its hold's end. */
   keyRetentionMs: number;
-  /** Released and expired holds stay readable this long while there are other free slots. */
+  /** Released and expired holds stay readable this long, while they are no more than an eighth of all slots. */
   endedRetentionMs: number;
   /** Confirmed holds are kept this long, for RETURN. */
   soldRetentionMs: number;
@@ -46,6 +46,7 @@ export const Header = {
   ENDED_TAIL: 4,
   SOLD_HEAD: 5,
   SOLD_TAIL: 6,
+  ENDED_COUNT: 7,
   KEY_FREE: 8,
   KEY_FRESH: 9,
   KEY_COUNT: 10,

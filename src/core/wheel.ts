@@ -71,23 +71,34 @@ export class Wheel {
     let tick = f64[Header.TICK_F64] as number;
     const end = Math.floor((nowMs + 1) / TICK_MS);
     while (tick < end) {
-      let next = i32[this.buckets + (tick & (FINE_BUCKETS - 1)) * 2] as number;
-      if (next !== 0) {
+      // An epoch at a time, by bucket rather than by tick: small integers, so that a stall of hours is made up for quickly.
+      const epochEnd = (Math.floor(tick / EPOCH_TICKS) + 1) * EPOCH_TICKS;
+      const first = tick & (FINE_BUCKETS - 1);
+      const last = first + (Math.min(end, epochEnd) - tick);
+      let bucket = first;
+      while (bucket < last && i32[this.buckets + bucket * 2] === 0) bucket++;
+      tick += bucket - first;
+      if (bucket < last) {
         f64[Header.TICK_F64] = tick;
-        this.touchBehind(next - 1, most);
-        let found = 0;
-        while (next > 0 && found < most) {
-          slots[found++] = next - 1;
-          next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.WHEEL_NEXT] as number;
-        }
-        return found;
+        return this.collect(bucket, slots, most);
       }
-      tick++;
       // What is still in the coarse bucket of the epoch that begins here must not be passed over.
-      if ((tick & (EPOCH_TICKS - 1)) === 0) this.enter(tick / EPOCH_TICKS);
+      if (tick === epochEnd) this.enter(tick / EPOCH_TICKS);
     }
     f64[Header.TICK_F64] = tick;
     return 0;
+  }
+
+  private collect(bucket: number, slots: Int32Array, most: number): number {
+    const i32 = this.i32;
+    let next = i32[this.buckets + bucket * 2] as number;
+    let found = 0;
+    this.touchBehind(next - 1, most);
+    while (next > 0 && found < most) {
+      slots[found++] = next - 1;
+      next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.WHEEL_NEXT] as number;
+    }
+    return found;
   }
 
   /** Moves up to `budget` holds of the next epoch into the fine buckets. Returns how many. */

@@ -22,8 +22,7 @@ export class Call implements Sink {
     const { front } = this;
     this.answered = then;
     this.connection = front.connections.add(this, this.holderLo, this.holderHi);
-    front.schedule();
-    front.router.onFrame(this.connection, encode(command), Mode.INTERNAL);
+    front.onFrame(this.connection, encode(command), Mode.INTERNAL);
   }
 
   sendDecoded(_mode: number, message: unknown[]): void {

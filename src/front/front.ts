@@ -4,12 +4,14 @@ import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
-import { Connections } from './connections.ts';
+import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router } from './router.ts';
 
 /** Up to this many commands of a turn, the front runs a sleeping worker's segments itself rather than wake it. */
 const BORROW_MOST = 128;
+/** With this many commands waiting to be published in the middle of a turn, they are. */
+const PUBLISH_EARLY = 256;
 /** The fallback for a wake-up that never comes. */
 const SLEEP_MS = 500;
 
@@ -72,6 +74,17 @@ export class Front {
     return this.options.memory.segments.length;
   }
 
+  /**
+   * Takes a frame, which may hold no more than MAX_FRAME_BYTES. Its commands are published at the end of the turn, or at once when
+   * many wait, so that the workers need not wait for a front that is busy reading.
+   */
+  onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
+    const { router } = this;
+    router.onFrame(connection, frame, mode);
+    if (router.unpublished >= PUBLISH_EARLY) this.publishEarly();
+    this.schedule();
+  }
+
   /** Asks for an endTurn() after the callbacks of this turn of the event loop. */
   schedule(): void {
     if (this.turnScheduled) return;
@@ -82,7 +95,7 @@ export class Front {
   /** Hands the turn's commands over, sends replies, and goes to sleep until there are more. */
   endTurn(): void {
     this.turnScheduled = false;
-    for (const link of this.links) this.handOver(link);
+    if (this.router.unpublished > 0) this.handOver();
     this.doorbell.awake();
     const sent = this.pump.pump();
     this.router.inFlight -= sent;
@@ -101,22 +114,32 @@ export class Front {
     return this.shardOf(worker).segmentAt(segment).fenced;
   }
 
-  private handOver(link: Link): void {
-    if (!link.commands.unpublished) return;
-    link.commands.publish();
-    if (!link.doorbell.isSleeping()) return;
-    if (!this.options.borrow || this.router.inFlight > BORROW_MOST || !link.shard.acquire(Lease.FRONT)) {
-      link.doorbell.ring();
-      return;
+  private publishEarly(): void {
+    this.router.publish();
+    for (const link of this.links) link.doorbell.ring();
+  }
+
+  private handOver(): void {
+    const few = this.options.borrow && this.router.inFlight <= BORROW_MOST;
+    this.router.publish();
+    for (const link of this.links) {
+      if (link.doorbell.isSleeping() && link.shard.waiting() && !(few && this.standIn(link)))
+        link.doorbell.ring();
     }
+  }
+
+  /** Runs the commands of a sleeping worker here. False when somebody else has the lease. */
+  private standIn(link: Link): boolean {
+    const { shard, control } = link;
+    if (!shard.acquire(Lease.FRONT)) return false;
     try {
-      const done = link.shard.runCommands(this.options.clock(), BORROW_MOST);
-      link.control[Control.BORROWED] = ((link.control[Control.BORROWED] as number) + done) | 0;
+      const done = shard.runCommands(this.options.clock(), BORROW_MOST);
+      control[Control.BORROWED] = ((control[Control.BORROWED] as number) + done) | 0;
     } catch (error) {
-      this.options.onFault(error, link.shard.adopt(Lease.FRONT));
+      this.options.onFault(error, shard.adopt(Lease.FRONT));
     }
-    link.shard.release();
-    if (link.shard.waiting()) link.doorbell.ring();
+    shard.release();
+    return !shard.waiting();
   }
 
   /** A worker that stopped because its reply ring was full can go on now. */

@@ -1,7 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { CommandPeek } from '../../protocol/command.ts';
 import { Cursor } from '../../protocol/cursor.ts';
-import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, MAX_REPLY_BYTES, SLOT_BITS } from '../../protocol/limits.ts';
+import {
+  MAX_BROKEN_FRAMES,
+  MAX_FRAME_BYTES,
+  MAX_IN_FLIGHT,
+  MAX_REPLY_BYTES,
+  SLOT_BITS,
+} from '../../protocol/limits.ts';
 import { OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
 import { Reason, reasonName, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
@@ -33,6 +39,8 @@ export class Router {
   draining = false;
   /** Commands put into rings and not answered yet, over all connections. */
   inFlight = 0;
+  /** Commands put into rings since they were last published. */
+  unpublished = 0;
   /** Counters for whoever watches. */
   frames = 0;
   refusedBusy = 0;
@@ -90,8 +98,9 @@ export class Router {
     );
   }
 
-  /** Makes the claimed commands of all rings visible to their workers. */
+  /** Makes the commands routed so far visible to their workers. */
   publish(): void {
+    this.unpublished = 0;
     for (const ring of this.commands) ring.publish();
   }
 
@@ -154,6 +163,7 @@ export class Router {
     for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
     connection.inFlight++;
     this.inFlight++;
+    this.unpublished++;
   }
 
   /** An answer of the front's own, with up to two results (-1: none). */

@@ -32,7 +32,8 @@ interface Client {
   text: boolean;
 }
 
-type Socket = uWS.WebSocket<Client>;
+/** The connection hangs on the socket object itself: for each frame, getUserData() would be one more call into native code. */
+type Socket = uWS.WebSocket<Client> & { connection: Connection };
 
 const PATH = '/v1/ws';
 const DEFAULT_HOLDER = 'anonymous';
@@ -56,9 +57,9 @@ export class SocketServer {
       idleTimeout: 120,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => this.upgrade(res, req, context),
-      open: (socket) => this.open(socket),
-      message: (socket, message, isBinary) => this.message(socket, message, isBinary),
-      close: (socket) => this.closed(socket),
+      open: (socket) => this.open(socket as Socket),
+      message: (socket, message, isBinary) => this.message(socket as Socket, message, isBinary),
+      close: (socket) => this.closed(socket as Socket),
     });
     routeHttp(this.app, options);
   }
@@ -134,6 +135,7 @@ export class SocketServer {
     const { hello, clock } = this.options;
     this.sockets.add(socket);
     const client = socket.getUserData();
+    socket.connection = client.connection;
     client.connection.sink = new SocketSink(socket);
     if (client.text) socket.send(JSON.stringify(hello.message(clock())));
     else socket.send(hello.bytes(clock()), true);
@@ -141,19 +143,18 @@ export class SocketServer {
 
   private message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
     const { front } = this.options;
-    const { connection } = socket.getUserData();
+    const { connection } = socket;
     if (message.byteLength > MAX_FRAME_BYTES) {
       this.refuseLength(connection, isBinary, message.byteLength);
       return;
     }
-    front.schedule();
     if (isBinary) {
-      front.router.onFrame(connection, new Uint8Array(message), Mode.BINARY);
+      front.onFrame(connection, new Uint8Array(message), Mode.BINARY);
       return;
     }
     const { bytes, mode } = readText(Buffer.from(message).toString('utf8'));
     if (bytes !== undefined) {
-      front.router.onFrame(connection, bytes, mode);
+      front.onFrame(connection, bytes, mode);
       return;
     }
     connection.sink.sendDecoded(mode, [PUSH, Push.ERROR, Status.MALFORMED, Reason.NOT_JSON, 0]);
@@ -168,7 +169,7 @@ export class SocketServer {
 
   private closed(socket: Socket): void {
     this.sockets.delete(socket);
-    const { connection } = socket.getUserData();
+    const { connection } = socket;
     connection.sink = CLOSED_SINK;
     this.options.front.connections.close(connection);
   }

@@ -45,9 +45,9 @@ export class IdleStrategy {
 const SPINS_WITH_CORE_TO_SPARE = 500;
 
 /**
- * How long to spin by default. A thread that spins while another waits for a core takes its time away, so with more
- * threads than cores nobody spins.
+ * How long to spin by default. A thread that spins while another waits for a core takes its time away, so nobody spins
+ * unless there is a core that no thread of ours needs.
  */
 export function defaultSpins(cores: number, threads: number): number {
-  return threads > cores ? 0 : SPINS_WITH_CORE_TO_SPARE;
+  return threads >= cores ? 0 : SPINS_WITH_CORE_TO_SPARE;
 }

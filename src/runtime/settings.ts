@@ -141,7 +141,7 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
   ),
   spins: {
     ...count('turns', 0, 1_000_000, 0, 'empty turns that a thread makes before it sleeps'),
-    defaultText: `${defaultSpins(1, 1)}, or 0 when threads outnumber cores`,
+    defaultText: `0, or ${defaultSpins(2, 1)} when there are more cores than workers and front`,
     // The front is the one thread beside the workers.
     defaultFor: (cores, set) => defaultSpins(cores, (set.workers ?? 1) + 1),
   },

@@ -11,7 +11,7 @@ export const COMMAND_BATCH = 256;
  * With more commands waiting, a sleeping front is woken only when this many replies are there: it then sends each client
  * many at once, where early wake-ups would have it send a few, at one system call each.
  */
-const ANNOUNCE = 2048;
+const ANNOUNCE = 512;
 /** Holds that are ended in one go. Some 0.3 µs each, so commands wait for less than a millisecond. */
 export const EXPIRY_BATCH = 1024;
 /** How long an expiry may have to wait when nothing else happens, and how often it is looked for when much does. */

@@ -66,7 +66,7 @@ test('the defaults are those that are documented', () => {
     replyRingBytes: 8_388_608,
     maxConnections: 20_000,
     maxBackpressureBytes: 1_048_576,
-    spins: 500,
+    spins: 0,
     borrow: 'auto',
     stallMs: 2000,
     stopTimeoutMs: 5000,
@@ -76,12 +76,13 @@ test('the defaults are those that are documented', () => {
 describe('the defaults that follow from the machine', () => {
   test.each([
     [1, {}, { workers: 1, spins: 0 }],
-    [2, {}, { workers: 1, spins: 500 }],
-    [8, {}, { workers: 7, spins: 500 }],
+    [2, {}, { workers: 1, spins: 0 }],
+    [8, {}, { workers: 7, spins: 0 }],
     [200, {}, { workers: 64, spins: 500 }],
     [8, { segments: 4 }, { workers: 4, spins: 500 }],
-    [4, { workers: 3 }, { workers: 3, spins: 500 }],
+    [4, { workers: 3 }, { workers: 3, spins: 0 }],
     [4, { workers: 4 }, { workers: 4, spins: 0 }],
+    [4, { workers: 2 }, { workers: 2, spins: 500 }],
     [4, { workers: 4, spins: 7 }, { workers: 4, spins: 7 }],
   ] as const)('%d cores and flags %j give %j', (cores, flags, expected) => {
     expect(load({ cores, flags })).toMatchObject(expected);
