@@ -187,10 +187,14 @@ class Stage {
       const segment = this.segments[heads[words] as number] as Segment;
       touched[i] = segment.touch(heads[words + 1] as number, false);
     }
-    for (let i = 0; i < count; i++) {
-      const words = ((this.next + i) % this.encoded) * HEAD_WORDS;
-      (this.segments[heads[words] as number] as Segment).touchSku(touched[i] as number);
-    }
+    for (let i = 0; i < count; i++) touched[i] = this.segmentOf(i).touchSku(touched[i] as number);
+    for (let i = 0; i < count; i++) this.segmentOf(i).touchHold(touched[i] as number);
+  }
+
+  /** Segment of the command that comes `ahead` commands after the next one. */
+  private segmentOf(ahead: number): Segment {
+    const words = ((this.next + ahead) % this.encoded) * HEAD_WORDS;
+    return this.segments[this.heads[words] as number] as Segment;
   }
 
   private take(): number {

@@ -8,7 +8,7 @@ export const Status = {
   MALFORMED: 1,
   /** A queue is full; results: retryAfterMs. Nothing happened. */
   BUSY: 2,
-  /** The segment is fenced off, or the server stops; results: retryAfterMs (0: not by waiting). */
+  /** The segment is fenced off, or the server stops, and nothing happened; results: retryAfterMs (0: not by waiting). */
   UNAVAILABLE: 3,
   /** No such SKU was ever stocked. */
   UNKNOWN_SKU: 4,
@@ -34,10 +34,10 @@ export const Status = {
   EXPIRED: 14,
   /** RETURN of a hold that is still held: nothing was sold. */
   NOT_CONFIRMED: 15,
-  /** The hold has neither `of` units nor what would remain of them; results: what it has. */
-  CHANGED: 16,
   /** More than the hold has; results: what it has. */
-  EXCEEDS_HOLD: 17,
+  EXCEEDS_HOLD: 16,
+  /** The hold has neither `of` units nor what would remain of them; results: what it has. */
+  CHANGED: 17,
   /** The hold's whole life would be too long; results: the latest deadline it can get. */
   LIFE_LIMIT: 18,
   /** STOCK would take units that are held or sold, or the total would leave its bounds; results: available, held, sold, total. */
@@ -47,6 +47,11 @@ export const Status = {
   HOLD_CAPACITY: 21,
   KEY_CAPACITY: 22,
   HOLDER_CAPACITY: 23,
+  /**
+   * The thread that ran the command died over it: it happened or it did not. The one status that is no certain answer. Its segment
+   * is out of service from now on.
+   */
+  UNKNOWN_OUTCOME: 24,
 } as const;
 export type StatusName = keyof typeof Status;
 

@@ -28,7 +28,6 @@ const ANSWER_WITHIN_MS = 10_000;
 export function demoCommand(): Command {
   return new Command('demo')
     .summary("Run a flash sale and check it against the server's books.")
-    .summary("Run a flash sale and check it against the server's books.")
     .description(
       'Run a flash sale: thousands of buyers on connections of their own fight for far fewer units. Some confirm, ' +
         'some release, some walk away so that their holds expire and are sold again. Ends when all is sold, and ' +

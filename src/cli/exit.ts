@@ -22,7 +22,8 @@ Exit codes:
   1   the server refused, or a check failed
   2   the command line or a setting cannot be used
   3   no connection to the server, or no answer from it in time
-  70  a bug in this program
+  70  a bug in this program, or a worker that cannot be kept alive
+  130, 143  ended at once by a second SIGINT or SIGTERM
 `;
 
 /** A failure with a message for the user. `code` is what a script may look at; it is a status name where there is one. */

@@ -11,7 +11,7 @@ interface ServeOptions extends Record<string, unknown> {
   json: boolean;
 }
 
-/** A repeated SIGINT this soon is the same key press: the terminal and a wrapper such as npm both deliver it. */
+/** A repeated signal this soon is the same request: a terminal and a wrapper such as npm both deliver it. */
 const SAME_KEY_PRESS_MS = 300;
 
 /** `holdfast serve`: runs until SIGTERM or SIGINT. */
@@ -53,12 +53,14 @@ async function serve(options: ServeOptions): Promise<void> {
 function nextSignal(): Promise<string> {
   return new Promise((resolve) => {
     let firstAt = 0;
+    let first = '';
     const onSignal = (signal: 'SIGINT' | 'SIGTERM', exitCode: number) => {
       const now = performance.now();
       if (firstAt === 0) {
         firstAt = now;
+        first = signal;
         resolve(signal);
-      } else if (signal !== 'SIGINT' || now - firstAt > SAME_KEY_PRESS_MS) {
+      } else if (signal !== first || now - firstAt > SAME_KEY_PRESS_MS) {
         process.exit(exitCode);
       }
     };

@@ -7,7 +7,7 @@ interface HoldBooks {
   id: number;
   state: string;
   sku: string;
-  /** Units held, or held last. */
+  /** Units held now. */
   quantity: number;
   sold: number;
   returned: number;

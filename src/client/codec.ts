@@ -87,8 +87,7 @@ function readMessage(value: unknown): Message | string {
   if (requestId !== PUSH) return { kind: 'reply', requestId, status, results: value.slice(2) };
   if (status === Push.HELLO) return readHello(value);
   if (status === Push.ERROR) {
-    const words = typeof value[4] === 'string' ? `: ${value[4]}` : '';
-    return { kind: 'error', text: `${statusName(value[2])} (${reasonName(value[3])})${words}` };
+    return { kind: 'error', text: `${statusName(value[2])} (${reasonName(value[3])}) at byte ${value[4]}` };
   }
   // A later server may push what this SDK has not asked for.
   return { kind: 'other' };

@@ -35,7 +35,7 @@ export function executeCommand(
   nowMs: number,
 ): number {
   head.element = 2;
-  if (segment.fenced) return answerOne(head, cursor, writer, Status.UNAVAILABLE, 0);
+  if (segment.fenced) return unavailable(head, cursor, writer);
   switch (head.op) {
     case Op.HOLD:
       return executeHold(segment, head, cursor, writer, nowMs);
@@ -96,7 +96,7 @@ function executeHold(
     case Status.OK:
       begin(head, cursor, writer, status, 2);
       writer.uint64(segment.holdHi, segment.holdLo);
-      writer.time(out[0] as number);
+      writeTime(writer, out, 0);
       return status;
     case Status.KEY_CONFLICT:
       begin(head, cursor, writer, status, 1);
@@ -104,14 +104,11 @@ function executeHold(
       return status;
     case Status.HOLDER_LIMIT:
     case Status.HELD_OUT:
-      begin(head, cursor, writer, status, 2);
-      writer.uint53(out[0] as number);
-      writer.uint53(out[1] as number);
-      return status;
+      return answerOut(segment, head, cursor, writer, status, 2);
     case Status.HOLD_LIMIT:
     case Status.TTL_LIMIT:
     case Status.SOLD_OUT:
-      return answerOne(head, cursor, writer, status, out[0] as number);
+      return answerOut(segment, head, cursor, writer, status, 1);
     default:
       return begin(head, cursor, writer, status, 0);
   }
@@ -134,7 +131,7 @@ function executeEnd(
   if (head.op === Op.CONFIRM) status = segment.confirm(lo, hi, holderLo, holderHi, quantity, nowMs);
   else if (head.op === Op.RELEASE) status = segment.release(lo, hi, holderLo, holderHi, quantity, of, nowMs);
   else status = segment.returnSold(lo, hi, holderLo, holderHi, quantity, of, nowMs);
-  return answerHold(head, cursor, writer, status, segment.out[0] as number);
+  return answerHold(segment, head, cursor, writer, status);
 }
 
 function executeExtend(
@@ -148,7 +145,7 @@ function executeExtend(
   const ttlMs = integer(head, cursor, MIN_TTL_MS, MAX_TTL_MS);
   if (cursor.fault !== 0) return malformed(head, cursor, writer);
   const status = segment.extend(head.lo, head.hi, head.holderLo, head.holderHi, ttlMs, nowMs);
-  return answerHold(head, cursor, writer, status, segment.out[0] as number);
+  return answerHold(segment, head, cursor, writer, status);
 }
 
 function executeStock(
@@ -207,9 +204,9 @@ function executeReadHold(
   const out = segment.out;
   const sku = out[1] as number;
   begin(head, cursor, writer, status, 6);
-  writer.uint53(out[0] as number);
+  writeOut(writer, out, 0);
   writer.textFrom(segment.memory.u8, segment.skus.nameStart(sku), segment.skus.nameBytes(sku));
-  for (let i = 2; i < 6; i++) writer.uint53(out[i] as number);
+  for (let i = 2; i < 6; i++) writeOut(writer, out, i);
   return status;
 }
 
@@ -264,30 +261,16 @@ function begin(head: CommandHead, cursor: Cursor, writer: Writer, status: number
   return status;
 }
 
-function answerOne(
-  head: CommandHead,
-  cursor: Cursor,
-  writer: Writer,
-  status: number,
-  result: number,
-): number {
-  begin(head, cursor, writer, status, 1);
-  writer.uint53(result);
-  return status;
-}
-
 /** The answer to a command on a hold: all statuses have one result, but for those that know of no units. */
 function answerHold(
+  segment: Segment,
   head: CommandHead,
   cursor: Cursor,
   writer: Writer,
   status: number,
-  result: number,
 ): number {
-  if (status === Status.UNKNOWN_HOLD || status === Status.NOT_CONFIRMED) {
-    return begin(head, cursor, writer, status, 0);
-  }
-  return answerOne(head, cursor, writer, status, result);
+  const bare = status === Status.UNKNOWN_HOLD || status === Status.NOT_CONFIRMED;
+  return answerOut(segment, head, cursor, writer, status, bare ? 0 : 1);
 }
 
 function answerOut(
@@ -299,8 +282,29 @@ function answerOut(
   results: number,
 ): number {
   begin(head, cursor, writer, status, results);
-  for (let i = 0; i < results; i++) writer.uint53(segment.out[i] as number);
+  for (let i = 0; i < results; i++) writeOut(writer, segment.out, i);
   return status;
+}
+
+/**
+ * A result in the shortest format. Taken from the array here rather than passed on: a time does not fit a small integer, and as
+ * an argument it would be a new object.
+ */
+function writeOut(writer: Writer, out: Float64Array, index: number): void {
+  const value = out[index] as number;
+  if (value <= MAX_QUANTITY) writer.int32(value | 0);
+  else writeTime(writer, out, index);
+}
+
+function writeTime(writer: Writer, out: Float64Array, index: number): void {
+  const value = out[index] as number;
+  writer.uint64((value / 0x100000000) | 0, value | 0);
+}
+
+function unavailable(head: CommandHead, cursor: Cursor, writer: Writer): number {
+  begin(head, cursor, writer, Status.UNAVAILABLE, 1);
+  writer.int32(0);
+  return Status.UNAVAILABLE;
 }
 
 function malformed(head: CommandHead, cursor: Cursor, writer: Writer): number {

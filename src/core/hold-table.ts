@@ -2,6 +2,9 @@ import { MAX_GENERATION } from '../../protocol/limits.ts';
 import { HoldState } from '../../protocol/ops.ts';
 import { Header, Hold, type SegmentLayout, type SegmentMemory, type SegmentOptions } from './layout.ts';
 
+/** Released and expired holds that a segment keeps to be read. */
+const MOST_ENDED = 16_384;
+
 /**
  * Slots for holds. An ended hold stays readable in its slot until the slot is used again: ended slots wait in two
  * queues, first in first out, one for released and expired holds and one for confirmed ones, which are needed longer.
@@ -45,17 +48,17 @@ export class HoldTable {
   /**
    * A slot for a new hold, its generation raised and state HELD, or -1 when all are in use. Prefers slots whose time
    * is over, then ones never used, and forgets a released or expired hold before its time rather than refuse. Of those no more
-   * are kept than an eighth of all slots: at a high rate their slots are used again while they are still in the cache, and
+   * are kept than MOST_ENDED or an eighth of all slots: at a high rate their slots are used again while they are still in the cache, and
    * memory does not grow to its capacity for the sake of holds that are over.
    */
-  take(nowMs: number): number {
+  take(): number {
     const i32 = this.i32;
     const ended = i32[Header.ENDED_HEAD] as number;
     const sold = i32[Header.SOLD_HEAD] as number;
     let slot = -1;
-    if (ended !== 0 && this.mayForget(ended, nowMs)) {
+    if (ended !== 0 && this.mayForget(ended)) {
       slot = this.shift(Header.ENDED_HEAD, ended);
-    } else if (sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= nowMs) {
+    } else if (sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= this.now) {
       slot = this.shift(Header.SOLD_HEAD, sold);
     } else if ((i32[Header.FRESH_HOLD] as number) < this.options.holds) {
       slot = i32[Header.FRESH_HOLD] as number;
@@ -78,19 +81,19 @@ export class HoldTable {
   }
 
   /** Whether take() would find a slot. */
-  hasRoom(nowMs: number): boolean {
+  hasRoom(): boolean {
     const i32 = this.i32;
     if ((i32[Header.FRESH_HOLD] as number) < this.options.holds || i32[Header.ENDED_HEAD] !== 0) return true;
     const sold = i32[Header.SOLD_HEAD] as number;
-    return sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= nowMs;
+    return sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= this.now;
   }
 
-  /** Sets the state of a hold that ends now and queues its slot. */
-  end(slot: number, state: number, endedAt: number): void {
+  /** Sets the state of a hold that ends now, or has ended at its deadline, and queues its slot. */
+  end(slot: number, state: number): void {
     const i32 = this.i32;
     const record = this.at(slot);
     i32[record + Hold.META] = ((i32[record + Hold.META] as number) & ~0xff) | state;
-    this.f64[record / 2 + Hold.ENDS_F64] = endedAt;
+    if (state !== HoldState.EXPIRED) this.f64[record / 2 + Hold.ENDS_F64] = this.now;
     const head = state === HoldState.CONFIRMED ? Header.SOLD_HEAD : Header.ENDED_HEAD;
     if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) + 1;
     i32[record + Hold.LANE_NEXT] = 0;
@@ -101,9 +104,14 @@ export class HoldTable {
   }
 
   /** Whether the first of the ended holds may make room now. */
-  private mayForget(first: number, nowMs: number): boolean {
-    if ((this.i32[Header.ENDED_COUNT] as number) > this.options.holds >> 3) return true;
-    return this.endsAt(first - 1) + this.options.endedRetentionMs <= nowMs;
+  private mayForget(first: number): boolean {
+    const most = Math.min(MOST_ENDED, this.options.holds >> 3);
+    if ((this.i32[Header.ENDED_COUNT] as number) > most) return true;
+    return this.endsAt(first - 1) + this.options.endedRetentionMs <= this.now;
+  }
+
+  private get now(): number {
+    return this.f64[Header.NOW_F64] as number;
   }
 
   private shift(head: number, first: number): number {

@@ -2,7 +2,9 @@ import { HoldState } from '../../protocol/ops.ts';
 import {
   COARSE_BUCKETS,
   FINE_BUCKETS,
+  Header,
   Hold,
+  Key,
   LANE_STRIDE,
   LANES,
   layoutSegment,
@@ -29,7 +31,7 @@ const MOST_VIOLATIONS = 100;
 
 /**
  * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
- * twice: units held against open holds, lanes, wheel, units per holder. Reads the whole segment: some 10 ns a SKU and hold.
+ * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 10 ns a SKU and hold.
  */
 export function inspectSegment(segment: Segment): Inspection {
   const { i32 } = segment.memory;
@@ -58,7 +60,7 @@ export function inspectSegment(segment: Segment): Inspection {
     const state = holds.state(slot);
     const quantity = i32[hold + Hold.QUANTITY] as number;
     const returned = i32[hold + Hold.RETURNED] as number;
-    if (sku >= skus.count) {
+    if (sku < 0 || sku >= skus.count) {
       say(`hold in slot ${slot} names SKU ${sku}, and there are ${skus.count}`);
       continue;
     }
@@ -71,6 +73,8 @@ export function inspectSegment(segment: Segment): Inspection {
       if (lane !== NO_LANE) inLanes[sku] = (inLanes[sku] as number) + 1;
     } else if (state === HoldState.CONFIRMED) {
       soldOf[sku] = (soldOf[sku] as number) + quantity - returned;
+    } else if (state !== HoldState.RELEASED && state !== HoldState.EXPIRED) {
+      say(`slot ${slot} is in state ${state}`);
     }
   }
   if (open !== segment.openHolds) say(`${open} holds are open, and ${segment.openHolds} are counted`);
@@ -95,6 +99,8 @@ export function inspectSegment(segment: Segment): Inspection {
     checkLanes(segment, sku, inLanes[sku] as number, say);
   }
   checkHolders(segment, say);
+  checkQueues(segment, open, say);
+  checkKeys(segment, say);
   return found;
 }
 
@@ -127,7 +133,10 @@ function checkWheel(segment: Segment, open: number, say: (what: string) => void)
   const { i32 } = segment.memory;
   const { wheel } = layoutSegment(segment.options);
   let linked = 0;
-  for (let bucket = 0; bucket < FINE_BUCKETS + COARSE_BUCKETS; bucket++) {
+  const buckets = FINE_BUCKETS + COARSE_BUCKETS;
+  for (let bucket = 0; ; bucket++) {
+    bucket = nextInUse(i32, wheel, bucket, buckets);
+    if (bucket === buckets) break;
     let previous = ~bucket;
     let slot = i32[wheel + bucket * 2] as number;
     while (slot > 0 && linked <= open) {
@@ -146,6 +155,13 @@ function checkWheel(segment: Segment, open: number, say: (what: string) => void)
   if (linked !== open) say(`the wheel has ${linked} holds, and ${open} are open`);
 }
 
+/** The first bucket from `from` on that is not empty, or `buckets`. By itself, since nearly all of them are. */
+function nextInUse(i32: Int32Array, wheel: number, from: number, buckets: number): number {
+  let bucket = from;
+  while (bucket < buckets && i32[wheel + bucket * 2] === 0 && i32[wheel + bucket * 2 + 1] === 0) bucket++;
+  return bucket;
+}
+
 /** Units per holder, for SKUs that count them: the entry must have at least what the holder's holds in the table have. */
 function checkHolders(segment: Segment, say: (what: string) => void): void {
   const { i32 } = segment.memory;
@@ -154,6 +170,7 @@ function checkHolders(segment: Segment, say: (what: string) => void): void {
     const hold = segment.holds.at(slot);
     const state = segment.holds.state(slot);
     const sku = i32[hold + Hold.SKU] as number;
+    if (sku < 0 || sku >= segment.skus.count) continue;
     if (((i32[segment.skus.at(sku) + Sku.NAME] as number) & SKU_COUNTED) === 0) continue;
     if (state !== HoldState.HELD && state !== HoldState.CONFIRMED) continue;
     const has = (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number);
@@ -165,5 +182,53 @@ function checkHolders(segment: Segment, say: (what: string) => void): void {
     else if (segment.holders.units(entry) < has) {
       say(`holder entry ${entry} counts ${segment.holders.units(entry)} units, and its holds have ${has}`);
     }
+  }
+}
+
+/** Every used slot is of an open hold or waits in one of two queues to be used again; any other would be lost. */
+function checkQueues(segment: Segment, open: number, say: (what: string) => void): void {
+  const { i32 } = segment.memory;
+  const { holds } = segment;
+  let waiting = 0;
+  let ended = 0;
+  for (const head of [Header.ENDED_HEAD, Header.SOLD_HEAD]) {
+    const name = head === Header.SOLD_HEAD ? 'sold' : 'ended';
+    let last = 0;
+    let slot = i32[head] as number;
+    while (slot !== 0 && waiting < holds.used) {
+      waiting++;
+      if (head === Header.ENDED_HEAD) ended++;
+      const state = holds.state(slot - 1);
+      const fits = state === HoldState.CONFIRMED ? head === Header.SOLD_HEAD : head === Header.ENDED_HEAD;
+      if (!fits || state === HoldState.HELD)
+        say(`slot ${slot - 1} in state ${state} waits with the ${name} holds`);
+      last = slot;
+      slot = i32[holds.at(slot - 1) + Hold.LANE_NEXT] as number;
+    }
+    if (i32[head + 1] !== last) say(`the queue of ${name} holds ends elsewhere than at its tail`);
+  }
+  if (ended !== i32[Header.ENDED_COUNT])
+    say(`${ended} ended holds wait, and ${i32[Header.ENDED_COUNT]} are counted`);
+  if (waiting + open !== holds.used)
+    say(`${open} holds are open and ${waiting} wait, and ${holds.used} slots were used`);
+}
+
+/** Every key belongs to an open hold or waits to be forgotten. */
+function checkKeys(segment: Segment, say: (what: string) => void): void {
+  const { i32 } = segment.memory;
+  const { holds, keys } = segment;
+  let ofOpen = 0;
+  for (let slot = 0; slot < holds.used; slot++) {
+    if (holds.state(slot) === HoldState.HELD && (i32[holds.at(slot) + Hold.KEY_ENTRY] as number) >= 0)
+      ofOpen++;
+  }
+  let waiting = 0;
+  let entry = i32[Header.KEY_HEAD] as number;
+  while (entry !== 0 && waiting <= keys.count) {
+    waiting++;
+    entry = i32[keys.at(entry - 1) + Key.QUEUE] as number;
+  }
+  if (ofOpen + waiting !== keys.count) {
+    say(`${ofOpen} open holds have a key and ${waiting} keys wait, and ${keys.count} are counted`);
   }
 }

@@ -1,6 +1,6 @@
 import { mix } from '../base/hash.ts';
 import { Chains } from './chains.ts';
-import { Header, Key, type SegmentLayout, type SegmentMemory } from './layout.ts';
+import { Header, Key, type SegmentLayout, type SegmentMemory, type SegmentOptions } from './layout.ts';
 
 /**
  * Idempotency keys of accepted HOLDs. An entry is found by a 128-bit print of holder, SKU and key (the first
@@ -11,13 +11,15 @@ export class KeyTable {
   private readonly chains: Chains;
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
+  private readonly retentionMs: number;
   /** The print made last. */
   private p0 = 0;
   private p1 = 0;
   private p2 = 0;
   private p3 = 0;
 
-  constructor(memory: SegmentMemory, layout: SegmentLayout, capacity: number) {
+  constructor(memory: SegmentMemory, layout: SegmentLayout, options: SegmentOptions) {
+    this.retentionMs = options.keyRetentionMs;
     this.i32 = memory.i32;
     this.f64 = memory.f64;
     this.chains = new Chains(memory, {
@@ -25,7 +27,7 @@ export class KeyTable {
       mask: layout.keyMask,
       entries: layout.keys,
       words: Key.WORDS,
-      capacity,
+      capacity: options.keys,
       chain: Key.CHAIN,
       free: Header.KEY_FREE,
       fresh: Header.KEY_FRESH,
@@ -38,8 +40,8 @@ export class KeyTable {
   }
 
   /** True when no key can be added, also not by forgetting one whose time has come. */
-  full(nowMs: number): boolean {
-    return this.chains.full && this.forget(nowMs, 1) === 0;
+  full(): boolean {
+    return this.chains.full && this.forget(1) === 0;
   }
 
   /** Word offset of an entry. */
@@ -75,7 +77,7 @@ export class KeyTable {
   }
 
   /** Remembers the answer to the key that find() was asked for last. Only when not full. */
-  add(quantity: number, ttlMs: number, holdLo: number, holdHi: number, expiresAt: number): number {
+  add(quantity: number, ttlMs: number, holdLo: number, holdHi: number): number {
     const entry = this.chains.add(this.p0);
     const at = this.chains.at(entry);
     const i32 = this.i32;
@@ -87,20 +89,24 @@ export class KeyTable {
     i32[at + Key.TTL_MS] = ttlMs;
     i32[at + Key.HOLD_LO] = holdLo;
     i32[at + Key.HOLD_HI] = holdHi;
-    this.f64[at / 2 + Key.EXPIRES_F64] = expiresAt;
+    this.f64[at / 2 + Key.EXPIRES_F64] = this.now + ttlMs;
     this.f64[at / 2 + Key.FORGET_F64] = 0;
     return entry;
+  }
+
+  private get now(): number {
+    return this.f64[Header.NOW_F64] as number;
   }
 
   expiresAt(entry: number): number {
     return this.f64[this.at(entry) / 2 + Key.EXPIRES_F64] as number;
   }
 
-  /** The entry's hold has ended: it is forgotten at `forgetAt`. Calls come in the order of that time. */
-  retire(entry: number, forgetAt: number): void {
+  /** The entry's hold ends now: from here on it waits to be forgotten, in the order of the time of that. */
+  retire(entry: number): void {
     const i32 = this.i32;
     const at = this.at(entry);
-    this.f64[at / 2 + Key.FORGET_F64] = forgetAt;
+    this.f64[at / 2 + Key.FORGET_F64] = this.now + this.retentionMs;
     i32[at + Key.QUEUE] = 0;
     const tail = i32[Header.KEY_TAIL] as number;
     if (tail === 0) i32[Header.KEY_HEAD] = entry + 1;
@@ -109,14 +115,14 @@ export class KeyTable {
   }
 
   /** Forgets up to `budget` keys whose time has come. Returns how many. */
-  forget(nowMs: number, budget: number): number {
+  forget(budget: number): number {
     const i32 = this.i32;
     let forgotten = 0;
     while (forgotten < budget) {
       const head = i32[Header.KEY_HEAD] as number;
       if (head === 0) break;
       const at = this.at(head - 1);
-      if ((this.f64[at / 2 + Key.FORGET_F64] as number) > nowMs) break;
+      if ((this.f64[at / 2 + Key.FORGET_F64] as number) > this.now) break;
       const next = i32[at + Key.QUEUE] as number;
       i32[Header.KEY_HEAD] = next;
       if (next === 0) i32[Header.KEY_TAIL] = 0;

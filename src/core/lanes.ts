@@ -1,4 +1,13 @@
-import { Hold, LANE_STRIDE, LANES, NO_LANE, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
+import {
+  Header,
+  Hold,
+  LANE_STRIDE,
+  LANES,
+  NO_LANE,
+  type SegmentLayout,
+  type SegmentMemory,
+  Sku,
+} from './layout.ts';
 
 /**
  * Answers when the earliest open hold of a SKU ends, in O(1).
@@ -21,9 +30,10 @@ export class Lanes {
     this.holds = layout.holds;
   }
 
-  /** Links a hold into a lane of its SKU. Returns the lane, or NO_LANE. */
-  add(skuRecord: number, slot: number, endsAt: number, nowMs: number): number {
+  /** Links a hold, whose deadline is in its record, into a lane of its SKU. Returns the lane, or NO_LANE. */
+  add(skuRecord: number, slot: number): number {
     const i32 = this.i32;
+    const endsAt = this.f64[this.deadline(slot)] as number;
     // First fit keeps the tails in descending order, so the first that fits is also the closest. For the first lane a bound in
     // the SKU's own record stands for the tail's deadline, which would be another cache miss; it may be too late, never too early.
     const latest = skuRecord / 2 + Sku.LANE_BOUND_F64;
@@ -32,17 +42,18 @@ export class Lanes {
       return this.append(skuRecord, 0, slot);
     }
     const tail = i32[skuRecord + Sku.LANES + LANE_STRIDE + 1] as number;
-    if (tail === 0 || this.ends(tail - 1) <= endsAt) return this.append(skuRecord, 1, slot);
+    if (tail === 0 || (this.f64[this.deadline(tail - 1)] as number) <= endsAt)
+      return this.append(skuRecord, 1, slot);
     for (let lane = 0; lane < LANES; lane++) {
       const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
-      if (this.ends(head - 1) >= endsAt) {
+      if ((this.f64[this.deadline(head - 1)] as number) >= endsAt) {
         return this.prepend(skuRecord, lane, slot);
       }
     }
     const bound = skuRecord / 2 + Sku.UNORDERED_F64;
     const before = this.f64[bound] as number;
     // A bound that has passed, as none (0) has, says nothing any more about holds to come.
-    if (before <= nowMs || endsAt < before) this.f64[bound] = endsAt;
+    if (before <= this.now || endsAt < before) this.f64[bound] = endsAt;
     return NO_LANE;
   }
 
@@ -67,7 +78,7 @@ export class Lanes {
     for (let lane = 0; lane < LANES; lane++) {
       const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
       if (head === 0) continue;
-      const ends = this.ends(head - 1);
+      const ends = this.f64[this.deadline(head - 1)] as number;
       if (found === 0 || ends < foundEnds) {
         found = head;
         foundEnds = ends;
@@ -76,17 +87,18 @@ export class Lanes {
     return found - 1;
   }
 
-  /** When the earliest open hold ends, in ms, or 0 when nothing is held. */
-  earliestEnd(skuRecord: number, nowMs: number): number {
+  /** Writes to `out[index]` when the earliest open hold ends, in ms, or 0 when nothing is held. */
+  earliestEnd(skuRecord: number, out: Float64Array, index: number): void {
+    out[index] = 0;
     if (this.i32[skuRecord + Sku.HELD] === 0) {
       this.f64[skuRecord / 2 + Sku.UNORDERED_F64] = 0;
-      return 0;
+      return;
     }
     const slot = this.earliest(skuRecord);
     const bound = this.f64[skuRecord / 2 + Sku.UNORDERED_F64] as number;
-    if (slot < 0) return Math.max(bound, nowMs);
-    const ends = this.ends(slot);
-    return bound > nowMs && bound < ends ? bound : ends;
+    const now = this.now;
+    out[index] = slot < 0 ? now : (this.f64[this.deadline(slot)] as number);
+    if (bound > now && (slot < 0 || bound < (out[index] as number))) out[index] = bound;
   }
 
   private append(skuRecord: number, lane: number, slot: number): number {
@@ -114,7 +126,12 @@ export class Lanes {
     return lane;
   }
 
-  private ends(slot: number): number {
-    return this.f64[(this.holds + slot * Hold.WORDS) / 2 + Hold.ENDS_F64] as number;
+  private get now(): number {
+    return this.f64[Header.NOW_F64] as number;
+  }
+
+  /** Where a hold's deadline is among the doubles. */
+  private deadline(slot: number): number {
+    return ((this.holds + slot * Hold.WORDS) >> 1) + Hold.ENDS_F64;
   }
 }

@@ -28,9 +28,9 @@ export interface SegmentOptions {
 
 export const DEFAULT_SEGMENT_OPTIONS: SegmentOptions = {
   skus: 65_536,
-  holds: 262_144,
-  keys: 131_072,
-  holders: 131_072,
+  holds: 1_048_576,
+  keys: 1_048_576,
+  holders: 262_144,
   keyRetentionMs: 600_000,
   endedRetentionMs: 60_000,
   soldRetentionMs: 86_400_000,
@@ -143,12 +143,6 @@ export const EPOCH_MS = TICK_MS * EPOCH_TICKS;
 export const FINE_BUCKETS = 2 * EPOCH_TICKS;
 export const COARSE_BUCKETS = powerOfTwo(Math.ceil(MAX_HOLD_LIFE_MS / EPOCH_MS) + 2);
 
-/**
- * Where the first table begins. The allocator places a large buffer 16 bytes behind the start of a page; from here records
- * therefore begin with a cache line instead of lying across two. Elsewhere this costs nothing but those lines.
- */
-const FIRST_TABLE = Header.WORDS + 12;
-
 export interface SegmentLayout {
   readonly skuIndex: number;
   readonly skus: number;
@@ -166,8 +160,9 @@ export interface SegmentLayout {
 
 export function layoutSegment(options: SegmentOptions): SegmentLayout {
   assert(options.holds >= 1 && options.holds <= MAX_SLOTS, 'holds per segment fit a hold id');
+  assert(options.skus < MAX_SLOTS, 'a SKU number fits its place in the index');
   assert(options.skus >= 1 && options.keys >= 1 && options.holders >= 1, 'every table has a place');
-  let at = FIRST_TABLE;
+  let at: number = Header.WORDS;
   const take = (words: number): number => {
     const start = at;
     at += Math.ceil(words / 16) * 16;
@@ -177,7 +172,7 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
   const keySlots = powerOfTwo(options.keys);
   const holderSlots = powerOfTwo(options.holders);
   const layout = {
-    skuIndex: take(indexSlots * 2),
+    skuIndex: take(indexSlots),
     skus: take(options.skus * Sku.WORDS),
     holds: take(options.holds * Hold.WORDS),
     wheel: take((FINE_BUCKETS + COARSE_BUCKETS) * 2),

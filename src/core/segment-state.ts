@@ -56,7 +56,7 @@ export class SegmentState {
     this.f64 = this.memory.f64;
     this.skus = new SkuTable(this.memory, layout, options.skus);
     this.holds = new HoldTable(this.memory, layout, options);
-    this.keys = new KeyTable(this.memory, layout, options.keys);
+    this.keys = new KeyTable(this.memory, layout, options);
     this.holders = new HolderTable(this.memory, layout, options.holders);
     this.lanes = new Lanes(this.memory, layout);
     this.wheel = new Wheel(this.memory, layout);
@@ -85,27 +85,29 @@ export class SegmentState {
    * when nothing is left that is due.
    */
   advance(at: number, budget: number): number {
-    const now = this.time(at);
+    this.setTime(at);
     // Work that can wait gets a quarter each at first, so that a million keys or far deadlines never make holds late.
     const share = budget >> 2;
-    let done = this.keys.forget(now, share);
+    let done = this.keys.forget(share);
     if (this.openHolds > 0) {
       done += this.wheel.cascade(share);
       while (done < budget) {
-        const found = this.wheel.due(now, this.due, Math.min(TOUCH_AHEAD, budget - done));
+        const found = this.wheel.due(this.due, Math.min(TOUCH_AHEAD, budget - done));
         if (found === 0) break;
         this.touchDue(found);
-        for (let i = 0; i < found; i++) this.expire(this.due[i] as number, now);
+        for (let i = 0; i < found; i++) this.expire(this.due[i] as number);
         done += found;
       }
     }
-    return done + this.keys.forget(now, budget - done);
+    return done + this.keys.forget(budget - done);
   }
 
   /**
-   * Loads what a command will need first, and returns the SKU that touchSku() should load next, or -1. `lo` is the low word of a SKU's
-   * hash, or of a hold's id. A caller does both for several commands before it runs the first of them: their cache misses, which
-   * are most of a command's cost in a large segment, then overlap. Nothing is decided by it.
+   * Three steps by which a caller has the memory fetch what a command will need: it takes each step for several commands before the
+   * next one, and all of them before it runs the first command. Their cache misses, which are most of a command's cost in a large
+   * segment, then overlap. Nothing is decided by the loads, and any of them may be in vain.
+   *
+   * The first: `lo` is the low word of a SKU's hash or of a hold's id. Returns the SKU for the second step, or -1.
    */
   touch(lo: number, byHold: boolean): number {
     if (!byHold) {
@@ -116,17 +118,25 @@ export class SegmentState {
     return slot < this.holds.used ? (this.i32[this.holds.at(slot) + Hold.SKU] as number) : -1;
   }
 
-  touchSku(sku: number): void {
-    if (sku >= 0) this.touched ^= this.i32[this.skus.at(sku)] as number;
+  /** The second: the SKU's record. Returns the hold for the third step, the last of the SKU's first lane, or -1. */
+  touchSku(sku: number): number {
+    return sku < 0 ? -1 : (this.i32[this.skus.at(sku) + Sku.LANES + 1] as number) - 1;
   }
 
-  /** Loads the SKUs of the holds in `due`, so that their cache misses overlap. */
+  /** The third: the hold that a new one will be linked behind. */
+  touchHold(slot: number): void {
+    if (slot >= 0) this.touched ^= this.i32[this.holds.at(slot)] as number;
+  }
+
+  /** Loads the SKUs of the holds in `due`, and the holds behind them in their lanes, so that their cache misses overlap. */
   private touchDue(found: number): void {
     const { i32, due } = this;
     let sum = 0;
     for (let i = 0; i < found; i++) {
-      const sku = i32[this.holds.at(due[i] as number) + Hold.SKU] as number;
-      sum ^= i32[this.skus.at(sku)] as number;
+      const hold = this.holds.at(due[i] as number);
+      sum ^= i32[this.skus.at(i32[hold + Hold.SKU] as number)] as number;
+      const next = i32[hold + Hold.LANE_NEXT] as number;
+      if (next !== 0) sum ^= i32[this.holds.at(next - 1)] as number;
     }
     this.touched = sum;
   }
@@ -147,22 +157,22 @@ export class SegmentState {
     return mine ? slot : -1;
   }
 
-  /** A hold's state at `now`: one whose deadline has come is expired on the spot, though its bucket is not past. */
-  protected currentState(slot: number, now: number): number {
+  /** A hold's state now: one whose deadline has come is expired on the spot, though its bucket is not past. */
+  protected currentState(slot: number): number {
     const state = this.holds.state(slot);
-    if (state !== HoldState.HELD || this.holds.endsAt(slot) > now) return state;
-    this.expire(slot, now);
+    if (state !== HoldState.HELD || this.holds.endsAt(slot) > this.now) return state;
+    this.expire(slot);
     return HoldState.EXPIRED;
   }
 
-  protected expire(slot: number, now: number): void {
+  protected expire(slot: number): void {
     const hold = this.holds.at(slot);
-    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0, now);
+    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0);
     this.changed();
   }
 
   /** Ends an open hold of `has` units, of which `kept` stay with the holder. */
-  protected close(slot: number, state: number, has: number, kept: number, now: number): void {
+  protected close(slot: number, state: number, has: number, kept: number): void {
     const i32 = this.i32;
     const hold = this.holds.at(slot);
     const record = this.skus.at(i32[hold + Hold.SKU] as number);
@@ -172,16 +182,16 @@ export class SegmentState {
     if (kept < has) this.uncount(hold, has - kept);
     const key = i32[hold + Hold.KEY_ENTRY] as number;
     if (key >= 0) {
-      this.keys.retire(key, now + this.options.keyRetentionMs);
+      this.keys.retire(key);
       i32[hold + Hold.KEY_ENTRY] = -1;
     }
-    const endedAt = state === HoldState.EXPIRED ? this.holds.endsAt(slot) : now;
-    this.holds.end(slot, state, endedAt);
+    this.holds.end(slot, state);
     i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) - 1;
   }
 
-  protected schedule(record: number, slot: number, endsAt: number, now: number): void {
-    const lane = this.lanes.add(record, slot, endsAt, now);
+  /** Puts an open hold where its deadline belongs. */
+  protected schedule(record: number, slot: number): void {
+    const lane = this.lanes.add(record, slot);
     const meta = this.holds.at(slot) + Hold.META;
     this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
     this.wheel.add(slot);
@@ -243,12 +253,17 @@ export class SegmentState {
     return ofSku === 0 || ofSku > ofServer ? ofServer : ofSku;
   }
 
-  /** The segment's time: never earlier than it was, whoever's clock it is. */
-  protected time(at: number): number {
-    const last = this.f64[Header.NOW_F64] as number;
-    if (at <= last) return last;
-    this.f64[Header.NOW_F64] = at;
-    return at;
+  /**
+   * Moves the segment's time on to `at`, and never back, whoever's clock it is. Everything below reads it from the header: a time
+   * that is passed on from call to call would be a new number object in each of them.
+   */
+  protected setTime(at: number): void {
+    if (at > this.now) this.f64[Header.NOW_F64] = at;
+  }
+
+  /** The segment's time, ms since the epoch. */
+  protected get now(): number {
+    return this.f64[Header.NOW_F64] as number;
   }
 
   protected changed(): number {

@@ -31,7 +31,7 @@ export class Segment extends SegmentState {
     keyBytes: number,
     at: number,
   ): number {
-    const now = this.time(at);
+    this.setTime(at);
     const i32 = this.i32;
     const out = this.out;
     const sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
@@ -49,7 +49,7 @@ export class Segment extends SegmentState {
     }
     const longest = (flags & SKU_LIMITED) !== 0 ? this.longestTtl(record) : this.options.maxHoldLifeMs;
     if (ttlMs > longest) return this.refuse(Status.TTL_LIMIT, longest);
-    if ((i32[record + Sku.AVAILABLE] as number) < quantity) this.expireOverdue(record, quantity, now);
+    if ((i32[record + Sku.AVAILABLE] as number) < quantity) this.expireOverdue(record, quantity);
     const counted = (flags & SKU_COUNTED) !== 0;
     let holderEntry = -1;
     if (counted) {
@@ -65,23 +65,22 @@ export class Segment extends SegmentState {
     const held = i32[record + Sku.HELD] as number;
     if (available < quantity) {
       if (quantity - available > held) return this.refuse(Status.SOLD_OUT, available);
-      out[1] = this.lanes.earliestEnd(record, now);
+      this.lanes.earliestEnd(record, out, 1);
       return this.refuse(Status.HELD_OUT, available);
     }
-    if (!this.holds.hasRoom(now)) return Status.HOLD_CAPACITY;
-    if (keyBytes > 0 && this.keys.full(now)) return Status.KEY_CAPACITY;
+    if (!this.holds.hasRoom()) return Status.HOLD_CAPACITY;
+    if (keyBytes > 0 && this.keys.full()) return Status.KEY_CAPACITY;
     if (counted && holderEntry < 0) {
       if (this.holders.full) return Status.HOLDER_CAPACITY;
       holderEntry = this.holders.add(sku, holderLo, holderHi);
     }
 
-    if (this.openHolds === 0) this.wheel.start(now);
-    const endsAt = now + ttlMs;
-    const slot = this.holds.take(now);
+    if (this.openHolds === 0) this.wheel.start();
+    const slot = this.holds.take();
     const hold = this.holds.at(slot);
     const f64 = this.f64;
-    f64[hold / 2 + Hold.ENDS_F64] = endsAt;
-    f64[hold / 2 + Hold.CREATED_F64] = now;
+    f64[hold / 2 + Hold.ENDS_F64] = this.now + ttlMs;
+    f64[hold / 2 + Hold.CREATED_F64] = this.now;
     i32[hold + Hold.HOLDER_LO] = holderLo;
     i32[hold + Hold.HOLDER_HI] = holderHi;
     i32[hold + Hold.SKU] = sku;
@@ -90,25 +89,24 @@ export class Segment extends SegmentState {
     i32[hold + Hold.HOLDER_ENTRY] = holderEntry;
     i32[record + Sku.AVAILABLE] = available - quantity;
     i32[record + Sku.HELD] = held + quantity;
-    this.schedule(record, slot, endsAt, now);
+    this.schedule(record, slot);
     i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) + 1;
     if (counted) this.holders.change(holderEntry, quantity);
     this.nameHold(slot);
-    i32[hold + Hold.KEY_ENTRY] =
-      keyBytes > 0 ? this.keys.add(quantity, ttlMs, this.holdLo, this.holdHi, endsAt) : -1;
-    out[0] = endsAt;
+    i32[hold + Hold.KEY_ENTRY] = keyBytes > 0 ? this.keys.add(quantity, ttlMs, this.holdLo, this.holdHi) : -1;
+    out[0] = f64[hold / 2 + Hold.ENDS_F64] as number;
     return this.changed();
   }
 
   /** CONFIRM: sells `quantity` units (0: all) and gives the rest back. out[0]: units sold. */
   confirm(lo: number, hi: number, holderLo: number, holderHi: number, quantity: number, at: number): number {
-    const now = this.time(at);
+    this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
     const i32 = this.i32;
     const has = i32[hold + Hold.QUANTITY] as number;
-    const state = this.currentState(slot, now);
+    const state = this.currentState(slot);
     if (state === HoldState.CONFIRMED) {
       this.out[0] = has;
       return quantity === 0 || quantity === has ? Status.OK : Status.CONFIRMED;
@@ -120,7 +118,7 @@ export class Segment extends SegmentState {
     i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) + sold;
     i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) - sold;
     i32[hold + Hold.QUANTITY] = sold;
-    this.close(slot, HoldState.CONFIRMED, has, sold, now);
+    this.close(slot, HoldState.CONFIRMED, has, sold);
     this.out[0] = sold;
     return this.changed();
   }
@@ -138,13 +136,13 @@ export class Segment extends SegmentState {
     of: number,
     at: number,
   ): number {
-    const now = this.time(at);
+    this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
     const i32 = this.i32;
     const has = i32[hold + Hold.QUANTITY] as number;
-    const state = this.currentState(slot, now);
+    const state = this.currentState(slot);
     if (state === HoldState.RELEASED) {
       this.out[0] = 0;
       if (quantity === 0 || quantity === has) return Status.OK;
@@ -155,7 +153,7 @@ export class Segment extends SegmentState {
     if (quantity > has) return Status.EXCEEDS_HOLD;
     if (of !== 0 && has !== of) return Status.CHANGED;
     if (quantity === 0 || quantity === has) {
-      this.close(slot, HoldState.RELEASED, has, 0, now);
+      this.close(slot, HoldState.RELEASED, has, 0);
       this.out[0] = 0;
       return this.changed();
     }
@@ -170,24 +168,25 @@ export class Segment extends SegmentState {
 
   /** EXTEND: the deadline becomes `ttlMs` from now, unless it is later already. out[0]: the deadline. */
   extend(lo: number, hi: number, holderLo: number, holderHi: number, ttlMs: number, at: number): number {
-    const now = this.time(at);
+    this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
     const record = this.skus.at(this.i32[hold + Hold.SKU] as number);
     const longest = this.longestTtl(record);
     if (ttlMs > longest) return this.refuse(Status.TTL_LIMIT, longest);
-    const state = this.currentState(slot, now);
+    const state = this.currentState(slot);
     if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
     const before = this.f64[hold / 2 + Hold.ENDS_F64] as number;
     const latest = (this.f64[hold / 2 + Hold.CREATED_F64] as number) + this.options.maxHoldLifeMs;
-    if (now + ttlMs > latest) return this.refuse(Status.LIFE_LIMIT, latest);
+    const endsAt = this.now + ttlMs;
+    if (endsAt > latest) return this.refuse(Status.LIFE_LIMIT, latest);
     this.out[0] = before;
-    if (now + ttlMs <= before) return Status.OK;
+    if (endsAt <= before) return Status.OK;
     this.unschedule(record, slot);
-    this.f64[hold / 2 + Hold.ENDS_F64] = now + ttlMs;
-    this.schedule(record, slot, now + ttlMs, now);
-    this.out[0] = now + ttlMs;
+    this.f64[hold / 2 + Hold.ENDS_F64] = endsAt;
+    this.schedule(record, slot);
+    this.out[0] = endsAt;
     return this.changed();
   }
 
@@ -204,12 +203,12 @@ export class Segment extends SegmentState {
     of: number,
     at: number,
   ): number {
-    const now = this.time(at);
+    this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
     const i32 = this.i32;
-    const state = this.currentState(slot, now);
+    const state = this.currentState(slot);
     if (state === HoldState.HELD) return Status.NOT_CONFIRMED;
     if (state !== HoldState.CONFIRMED) return this.refuseEnded(slot, state);
     const returned = i32[hold + Hold.RETURNED] as number;
@@ -246,7 +245,7 @@ export class Segment extends SegmentState {
     maxTtlMs: number,
     at: number,
   ): number {
-    this.time(at);
+    this.setTime(at);
     const i32 = this.i32;
     let sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
     const before = sku < 0 ? 0 : (i32[this.skus.at(sku) + Sku.TOTAL] as number);
@@ -288,7 +287,7 @@ export class Segment extends SegmentState {
     skuBytes: number,
     at: number,
   ): number {
-    const now = this.time(at);
+    this.setTime(at);
     const sku = this.skus.find(hashLo, hashHi, u8, skuStart, skuBytes);
     if (sku < 0) return Status.UNKNOWN_SKU;
     const record = this.skus.at(sku);
@@ -296,17 +295,17 @@ export class Segment extends SegmentState {
     this.out[4] = this.i32[record + Sku.MAX_PER_HOLD] as number;
     this.out[5] = this.i32[record + Sku.MAX_PER_HOLDER] as number;
     this.out[6] = this.i32[record + Sku.MAX_TTL_MS] as number;
-    this.out[7] = this.lanes.earliestEnd(record, now);
+    this.lanes.earliestEnd(record, this.out, 7);
     return Status.OK;
   }
 
   /** READ_HOLD. out: state, SKU's record number, quantity, sold, returned, time of the end. */
   readHold(lo: number, hi: number, holderLo: number, holderHi: number, at: number): number {
-    const now = this.time(at);
+    this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
-    const state = this.currentState(slot, now);
+    const state = this.currentState(slot);
     const quantity = this.i32[hold + Hold.QUANTITY] as number;
     const returned = this.i32[hold + Hold.RETURNED] as number;
     this.out[0] = state;
@@ -328,12 +327,12 @@ export class Segment extends SegmentState {
   }
 
   /** Before a SKU is called out of stock: ends its holds that are due, a few at most; the wheel ends the rest. */
-  private expireOverdue(record: number, quantity: number, now: number): void {
+  private expireOverdue(record: number, quantity: number): void {
     for (let i = 0; i < 16; i++) {
       if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;
       const slot = this.lanes.earliest(record);
-      if (slot < 0 || this.holds.endsAt(slot) > now) return;
-      this.expire(slot, now);
+      if (slot < 0 || this.holds.endsAt(slot) > this.now) return;
+      this.expire(slot);
     }
   }
 

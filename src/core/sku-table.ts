@@ -2,8 +2,9 @@ import { SkuHash } from '../base/hash.ts';
 import { Header, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
 
 /**
- * SKUs of a segment by name: open addressing with linear probing over (upper hash word, record number + 1). Records are
- * never removed. The index begins small and doubles as SKUs come, within the room reserved for it: few SKUs then lie on few
+ * SKUs of a segment by name: open addressing with linear probing. A place of the index is one word, the record's number + 1
+ * and above it a tag of ten bits of the hash, by which a search passes most others' records unread; 0 is a free place. Records
+ * are never removed. The index begins small and doubles as SKUs come, within the room reserved for it: few SKUs then lie on few
  * pages, where an index sized for the capacity would cost a miss of the TLB for each of them.
  */
 export class SkuTable {
@@ -36,10 +37,10 @@ export class SkuTable {
     const mask = this.mask;
     let probe = lo & mask;
     for (;;) {
-      const entry = this.index + probe * 2;
-      const number = i32[entry + 1] as number;
-      if (number === 0) return -1;
-      if (i32[entry] === hi && this.named(number - 1, u8, start, length)) return number - 1;
+      const place = i32[this.index + probe] as number;
+      if (place === 0) return -1;
+      const sku = (place & NUMBER) - 1;
+      if ((place & ~NUMBER) === hi << TAG_SHIFT && this.named(sku, u8, start, length)) return sku;
       probe = (probe + 1) & mask;
     }
   }
@@ -49,7 +50,7 @@ export class SkuTable {
    * does so for several commands before it runs the first has the memory fetch them side by side.
    */
   touch(lo: number): number {
-    return (this.i32[this.index + (lo & this.mask) * 2 + 1] as number) - 1;
+    return ((this.i32[this.index + (lo & this.mask)] as number) & NUMBER) - 1;
   }
 
   /** Adds a name that find() did not find. Returns its record number, all counts zero, or -1 when the table is full. */
@@ -84,7 +85,7 @@ export class SkuTable {
   /** Doubles the index and links every record anew: some 30 ns for each, when the next SKU is made. */
   private grow(): void {
     const i32 = this.i32;
-    i32.fill(0, this.index, this.index + (this.mask + 1) * 2);
+    i32.fill(0, this.index, this.index + this.mask + 1);
     i32[Header.SKU_INDEX_DOUBLED] = (i32[Header.SKU_INDEX_DOUBLED] as number) + 1;
     for (let sku = 0; sku < this.count; sku++) {
       hash.run(this.u8, this.nameStart(sku), this.nameBytes(sku));
@@ -96,9 +97,8 @@ export class SkuTable {
     const i32 = this.i32;
     const mask = this.mask;
     let probe = lo & mask;
-    while (i32[this.index + probe * 2 + 1] !== 0) probe = (probe + 1) & mask;
-    i32[this.index + probe * 2] = hi;
-    i32[this.index + probe * 2 + 1] = sku + 1;
+    while (i32[this.index + probe] !== 0) probe = (probe + 1) & mask;
+    i32[this.index + probe] = (hi << TAG_SHIFT) | (sku + 1);
   }
 
   private named(sku: number, u8: Uint8Array, start: number, length: number): boolean {
@@ -112,6 +112,9 @@ export class SkuTable {
   }
 }
 
+/** The segment follows from the upper bits of `hi` and the place from `lo`, so the tag takes the lower bits of `hi`. */
+const TAG_SHIFT = 22;
+const NUMBER = (1 << TAG_SHIFT) - 1;
 /** Places of the smallest index; powerOfTwo() in layout.ts makes no smaller table either. */
 const MIN_INDEX = 16;
 const hash = new SkuHash();

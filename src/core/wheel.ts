@@ -31,9 +31,9 @@ export class Wheel {
     this.holds = layout.holds;
   }
 
-  /** Sets the wheel to a time, forwards over buckets that are known to be empty. Only while nothing is in it. */
-  start(nowMs: number): void {
-    const tick = Math.floor(nowMs / TICK_MS);
+  /** Sets the wheel to the segment's time, forwards over buckets that are known to be empty. Only while nothing is in it. */
+  start(): void {
+    const tick = Math.floor((this.f64[Header.NOW_F64] as number) / TICK_MS);
     this.f64[Header.TICK_F64] = tick;
     this.f64[Header.EPOCH_F64] = Math.floor(tick / EPOCH_TICKS) + 1;
   }
@@ -63,13 +63,13 @@ export class Wheel {
 
   /**
    * Looks for holds whose bucket is past: puts the slots of up to `most` of one bucket into `slots`, and returns how many; 0
-   * when there are none up to `nowMs`. The caller removes them before it asks again.
+   * when there are none up to now. The caller removes them before it asks again.
    */
-  due(nowMs: number, slots: Int32Array, most: number): number {
+  due(slots: Int32Array, most: number): number {
     const i32 = this.i32;
     const f64 = this.f64;
     let tick = f64[Header.TICK_F64] as number;
-    const end = Math.floor((nowMs + 1) / TICK_MS);
+    const end = Math.floor(((f64[Header.NOW_F64] as number) + 1) / TICK_MS);
     while (tick < end) {
       // An epoch at a time, by bucket rather than by tick: small integers, so that a stall of hours is made up for quickly.
       const epochEnd = (Math.floor(tick / EPOCH_TICKS) + 1) * EPOCH_TICKS;

@@ -26,7 +26,7 @@ export class Hello {
       maxSkuBytes: MAX_SKU_BYTES,
       maxKeyBytes: MAX_KEY_BYTES,
       maxQuantity: MAX_QUANTITY,
-      maxTtlMs: MAX_TTL_MS,
+      maxTtlMs: Math.min(MAX_TTL_MS, maxHoldLifeMs),
       maxHoldLifeMs,
       segments,
     };

@@ -250,6 +250,7 @@ const REASON_PHRASES: Record<number, string> = {
   404: 'Not Found',
   409: 'Conflict',
   413: 'Content Too Large',
+  500: 'Internal Server Error',
   503: 'Service Unavailable',
   507: 'Insufficient Storage',
 };
@@ -261,7 +262,9 @@ function explain(status: number, results: unknown[]): [number, string, Record<st
     case Status.BUSY:
       return [503, `a queue is full; try again in ${results[0]} ms`, { retryAfterMs: results[0] }];
     case Status.UNAVAILABLE:
-      return [503, 'the segment is fenced off, or the server is stopping', {}];
+      return [503, 'the segment is fenced off, or the server is stopping', { retryAfterMs: results[0] }];
+    case Status.UNKNOWN_OUTCOME:
+      return [500, 'the thread that ran the command died over it: it happened or it did not', {}];
     case Status.UNKNOWN_SKU:
       return [404, 'no such SKU was ever stocked', {}];
     case Status.UNKNOWN_HOLD:

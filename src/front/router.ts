@@ -21,6 +21,9 @@ import { decodeAll } from './message.ts';
 /** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
 export const BUSY_RETRY_MS = 10;
 
+/** A server that stops is mostly one that is started anew: by then there is a new connection to make. */
+export const STOPPING_RETRY_MS = 1000;
+
 export interface RouterOptions {
   /** Command ring of each worker. */
   commands: readonly RingProducer[];
@@ -72,7 +75,11 @@ export class Router {
     writer.pos = 0;
     let broken = 0;
     while (cursor.pos < cursor.end) {
-      if (writer.pos > MAX_FRAME_BYTES - MAX_REPLY_BYTES) this.flush(connection, mode);
+      if (writer.pos > MAX_FRAME_BYTES - MAX_REPLY_BYTES) {
+        this.flush(connection, mode);
+        // Sending can close a connection whose client does not read. Its index may be given to another one from now on.
+        if (!connection.open) return;
+      }
       const reason = this.peek.read(cursor);
       if (reason === 0) {
         this.route(connection, frame, mode);
@@ -108,7 +115,7 @@ export class Router {
     const { peek } = this;
     const { op } = peek;
     if (this.draining) {
-      this.answer(frame, Status.UNAVAILABLE, 0, -1);
+      this.answer(frame, Status.UNAVAILABLE, STOPPING_RETRY_MS, -1);
       return;
     }
     let lo = peek.lo;

@@ -101,14 +101,14 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     defaultFor: (cores, set) => Math.max(1, Math.min(cores - 1, 64, set.segments ?? DEFAULT_SEGMENTS)),
   },
   segments: count('segments', 1, MAX_SEGMENTS, DEFAULT_SEGMENTS, 'slices that all SKUs are spread over'),
-  holdsPerSegment: count('holds', 16, MAX_SLOTS, 262_144, 'holds that a segment keeps, open and ended'),
-  skusPerSegment: count('SKUs', 16, MAX_SLOTS, 65_536, 'SKUs that a segment keeps'),
-  keysPerSegment: count('keys', 16, MAX_SLOTS, 131_072, 'idempotency keys that a segment keeps'),
+  holdsPerSegment: count('holds', 16, MAX_SLOTS, 1_048_576, 'holds that a segment keeps, open and ended'),
+  skusPerSegment: count('SKUs', 16, MAX_SLOTS - 1, 65_536, 'SKUs that a segment keeps'),
+  keysPerSegment: count('keys', 16, MAX_SLOTS, 1_048_576, 'idempotency keys that a segment keeps'),
   holdersPerSegment: count(
     'entries',
     16,
     MAX_SLOTS,
-    131_072,
+    262_144,
     'holders that a segment counts for SKUs with a limit per holder',
   ),
   keyRetentionMs: duration(
@@ -121,7 +121,7 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     0,
     WEEK_MS,
     60_000,
-    'how long released and expired holds stay readable while there are free slots',
+    'how long released and expired holds stay readable, while they are few',
   ),
   soldRetentionMs: duration(0, WEEK_MS, 86_400_000, 'how long confirmed holds are kept, to be returned'),
   maxHoldLifeMs: duration(

@@ -44,12 +44,14 @@ export class Shard {
   private readonly cursor = new Cursor();
   private readonly writer: Writer;
   private nextToExpire = 0;
+  /** The time of this turn. In an array of values of any kind a number stays boxed, so that no call has to box it anew. */
+  private readonly time: unknown[] = [undefined];
   /** The commands gathered last: where they lie, and the ring's position behind each. */
   private readonly starts = new Int32Array(GROUP);
   private readonly ends = new Int32Array(GROUP);
   private readonly tags = new Int32Array(GROUP);
   private readonly positions = new Int32Array(GROUP);
-  private readonly skus = new Int32Array(GROUP);
+  private readonly touched = new Int32Array(GROUP);
 
   constructor(memory: EngineMemory, worker: number) {
     const own = memory.workers[worker];
@@ -93,7 +95,7 @@ export class Shard {
   }
 
   /**
-   * Takes over from a thread that died with the lease. A command that it was in the middle of is answered UNAVAILABLE, and
+   * Takes over from a thread that died with the lease. A command that it was in the middle of is answered UNKNOWN_OUTCOME, and
    * its segment fenced off, because its tables may be half changed. Returns that segment, or -1.
    */
   adopt(as: number): number {
@@ -112,11 +114,12 @@ export class Shard {
 
   /** Runs up to `most` commands at one time of the clock. Returns how many; stops early when the replies have no room. */
   runCommands(nowMs: number, most: number): number {
+    this.time[0] = nowMs;
     let done = 0;
     while (done < most) {
       const gathered = this.gather(Math.min(GROUP, most - done));
       if (gathered === 0) break;
-      for (let i = 0; i < gathered; i++) this.runCommand(i, nowMs);
+      for (let i = 0; i < gathered; i++) this.runCommand(i);
       done += gathered;
     }
     return done;
@@ -124,7 +127,7 @@ export class Shard {
 
   /** Takes up to `most` commands for which there is room to reply, and has the memory fetch what they will need. Returns how many. */
   private gather(most: number): number {
-    const { commands, starts, ends, positions, tags, skus } = this;
+    const { commands, starts, ends, positions, tags, touched } = this;
     const i32 = commands.i32;
     // Each reply may need its longest record, and the last one padding besides.
     const room = this.replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
@@ -139,20 +142,25 @@ export class Shard {
       positions[gathered] = commands.position;
       gathered++;
     }
+    // Three rounds of loads, see SegmentState.touch(): what one round loads tells where the next one has to look.
     for (let i = 0; i < gathered; i++) {
       const words = (starts[i] as number) >> 2;
       const info = i32[words] as number;
       const byHold = BY_HOLD[infoOp(info)] as boolean;
-      skus[i] = this.segmentAt(infoSegment(info)).touch(i32[words + 3] as number, byHold);
+      touched[i] = this.segmentAt(infoSegment(info)).touch(i32[words + 3] as number, byHold);
     }
     for (let i = 0; i < gathered; i++) {
       const info = i32[(starts[i] as number) >> 2] as number;
-      this.segmentAt(infoSegment(info)).touchSku(skus[i] as number);
+      touched[i] = this.segmentAt(infoSegment(info)).touchSku(touched[i] as number);
+    }
+    for (let i = 0; i < gathered; i++) {
+      const info = i32[(starts[i] as number) >> 2] as number;
+      this.segmentAt(infoSegment(info)).touchHold(touched[i] as number);
     }
     return gathered;
   }
 
-  private runCommand(i: number, nowMs: number): void {
+  private runCommand(i: number): void {
     const { commands, replies, control, cursor, writer, head } = this;
     const { i32 } = commands;
     const at = this.starts[i] as number;
@@ -173,7 +181,7 @@ export class Shard {
     // Plain stores: a thread that dies is dead before another looks, and the kernel orders that.
     control[Control.MARK] = number + 1;
     strike(control, number);
-    const status = executeCommand(this.segmentAt(number), head, cursor, writer, nowMs);
+    const status = executeCommand(this.segmentAt(number), head, cursor, writer, this.time[0] as number);
     replies.i32[reply >> 2] = replyInfo(info, status);
     replies.trim(writer.pos - reply);
     this.noteProgress(this.positions[i] as number);
@@ -184,6 +192,7 @@ export class Shard {
    * budget means that none is left.
    */
   runExpiry(nowMs: number, budget: number): number {
+    this.time[0] = nowMs;
     const { control, owners } = this;
     const count = owners.length;
     let done = 0;
@@ -194,7 +203,7 @@ export class Shard {
       const segment = this.segmentAt(number);
       if (segment.fenced) continue;
       control[Control.MARK] = -(number + 1);
-      done += segment.advance(nowMs, budget - done);
+      done += segment.advance(this.time[0] as number, budget - done);
       control[Control.MARK] = 0;
     }
     return done;
@@ -208,7 +217,7 @@ export class Shard {
     return false;
   }
 
-  /** Answers UNAVAILABLE to the command in front, which a dead thread was in the middle of. */
+  /** Answers UNKNOWN_OUTCOME to the command in front, which a dead thread was in the middle of. */
   private refuseNext(): void {
     const { commands, replies, writer } = this;
     const at = commands.next();
@@ -216,11 +225,10 @@ export class Shard {
     const info = commands.i32[at >> 2] as number;
     const reply = replies.claim(REPLY_RECORD_BYTES, commands.tag);
     writer.pos = reply + REPLY_HEAD_BYTES;
-    writer.array(3);
+    writer.array(2);
     writer.copy(commands.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));
-    writer.int32(Status.UNAVAILABLE);
-    writer.int32(0);
-    replies.i32[reply >> 2] = replyInfo(info, Status.UNAVAILABLE);
+    writer.int32(Status.UNKNOWN_OUTCOME);
+    replies.i32[reply >> 2] = replyInfo(info, Status.UNKNOWN_OUTCOME);
     replies.trim(writer.pos - reply);
     this.noteProgress(commands.position);
   }

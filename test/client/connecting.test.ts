@@ -90,7 +90,7 @@ describe('connect', () => {
     ['no hello first', [[5, 0, 1]], 'first message is no hello'],
     ['a hello without a time', [[0, 1, 1, 'noon', 'memory', {}]], 'no protocol version and time'],
     ['a map', [{ hello: 1 } as never], 'a message is no array'],
-    ['an error instead of a hello', [errorPush(Status.UNAVAILABLE, 0, 'no holder')], 'no holder'],
+    ['an error instead of a hello', [errorPush(Status.MALFORMED, 1, 17)], 'TRUNCATED) at byte 17'],
   ];
   it.each(strangers)('rejects with PROTOCOL on %s', async (_name, greeting, words) => {
     const server = await startFakeServer({ greeting });
@@ -138,11 +138,7 @@ describe('a frame that makes no sense', () => {
     ['a request id that is text', Uint8Array.of(0x92, 0xa1, 0x31, 0).buffer, 'request id'],
     ['a reply without a status', Uint8Array.of(0x91, 1).buffer, 'no status'],
     ['a second hello', Uint8Array.of(0x96, 0, 1, 1, 7, 0xa1, 0x6d, 0x80).buffer, 'hello twice'],
-    [
-      'a push of an error',
-      Uint8Array.of(0x95, 0, 2, 1, 1, 0xa3, 0x62, 0x61, 0x64).buffer,
-      'MALFORMED (TRUNCATED): bad',
-    ],
+    ['a push of an error', Uint8Array.of(0x95, 0, 2, 1, 1, 9).buffer, 'MALFORMED (TRUNCATED) at byte 9'],
   ];
 
   it.each(frames)(

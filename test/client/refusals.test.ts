@@ -42,6 +42,7 @@ const table: [status: number, results: unknown[], details: object, words: string
   [Status.HOLD_CAPACITY, [], {}, 'no room for more open holds'],
   [Status.KEY_CAPACITY, [], {}, 'no room for more idempotency keys'],
   [Status.HOLDER_CAPACITY, [], {}, 'no room for more holders'],
+  [Status.UNKNOWN_OUTCOME, [], {}, 'it happened or it did not'],
 ];
 
 describe('a refusal', () => {

@@ -22,9 +22,10 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   const client = await RawClient.connect(server.url);
-  expect((await client.call(Op.READ, 'prize')).slice(1, 5)).toEqual([10, 0, 0, 10]);
+  const prize = await client.call(Op.READ, 'prize');
   await client.close();
   expect(await server.stop()).toBe(0);
+  expect(prize.slice(1, 5)).toEqual([10, 0, 0, 10]);
   expect(server.errors()).toBe('');
 });
 

@@ -91,6 +91,7 @@ describe.each(['off', 'auto'] as const)('a worker that dies mid-sale (borrow %s)
     await Promise.all(buyers);
 
     expect(events.some((event) => event.fencedSegment === 3)).toBe(true);
+    expect(counts.get(`3:${Status.UNKNOWN_OUTCOME}`)).toBe(1);
     for (let segment = 0; segment < SEGMENTS; segment++) {
       const reply = await client.call(Op.READ, skuIn(segment));
       if (segment === 3) expect(reply).toEqual([Status.UNAVAILABLE, 0]);
