@@ -31,7 +31,7 @@ describe('the tables of the README', () => {
   });
 
   it('has the exit codes that --help has', () => {
-    const help = [...EXIT_CODE_HELP.matchAll(/^ {2}(\d[\d, ]*?) +(.+)$/gm)].map(([, code, meaning]) => [
+    const help = [...EXIT_CODE_HELP.matchAll(/^ {2}(\d[\d, ]*?) {2,}(.+)$/gm)].map(([, code, meaning]) => [
       code,
       meaning,
     ]);
