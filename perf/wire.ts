@@ -65,14 +65,18 @@ export interface Books {
   readonly total: number;
 }
 
+/** As scripts/holdfast has it; the echo server gets the same. */
+const NODE_FLAGS = ['--max-semi-space-size=64'];
+
 export const HOLDFAST_SERVER = [
+  ...NODE_FLAGS,
   fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)),
   'serve',
   '--port',
   '0',
   '--json',
 ];
-const ECHO_SERVER = [fileURLToPath(new URL('./echo-server.ts', import.meta.url))];
+const ECHO_SERVER = [...NODE_FLAGS, fileURLToPath(new URL('./echo-server.ts', import.meta.url))];
 
 /** So much of every SKU that it is never sold out, and few enough for the sums to stay exact. */
 const UNITS_PER_SKU = 1_000_000_000;

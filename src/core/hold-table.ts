@@ -41,8 +41,19 @@ export class HoldTable {
     return (this.i32[this.at(slot) + Hold.META] as number) >>> 8;
   }
 
+  /** Where a hold's deadline, or the time of its end, is among the doubles. */
+  endIndex(slot: number): number {
+    return (this.at(slot) >> 1) + Hold.ENDS_F64;
+  }
+
+  /** Whether the deadline, or the end, was `agoMs` ago at least. */
+  isOver(slot: number, agoMs: number): boolean {
+    return (this.f64[this.endIndex(slot)] as number) + agoMs <= (this.f64[Header.NOW_F64] as number);
+  }
+
+  /** A hold's deadline, or the time of its end. In a command read by its place: what a call returns may be a new object. */
   endsAt(slot: number): number {
-    return this.f64[this.at(slot) / 2 + Hold.ENDS_F64] as number;
+    return this.f64[this.endIndex(slot)] as number;
   }
 
   /**
@@ -58,7 +69,7 @@ export class HoldTable {
     let slot = -1;
     if (ended !== 0 && this.mayForget(ended)) {
       slot = this.shift(Header.ENDED_HEAD, ended);
-    } else if (sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= this.now) {
+    } else if (sold !== 0 && this.isOver(sold - 1, this.options.soldRetentionMs)) {
       slot = this.shift(Header.SOLD_HEAD, sold);
     } else if ((i32[Header.FRESH_HOLD] as number) < this.options.holds) {
       slot = i32[Header.FRESH_HOLD] as number;
@@ -85,7 +96,7 @@ export class HoldTable {
     const i32 = this.i32;
     if ((i32[Header.FRESH_HOLD] as number) < this.options.holds || i32[Header.ENDED_HEAD] !== 0) return true;
     const sold = i32[Header.SOLD_HEAD] as number;
-    return sold !== 0 && this.endsAt(sold - 1) + this.options.soldRetentionMs <= this.now;
+    return sold !== 0 && this.isOver(sold - 1, this.options.soldRetentionMs);
   }
 
   /** Sets the state of a hold that ends now, or has ended at its deadline, and queues its slot. */
@@ -93,7 +104,8 @@ export class HoldTable {
     const i32 = this.i32;
     const record = this.at(slot);
     i32[record + Hold.META] = ((i32[record + Hold.META] as number) & ~0xff) | state;
-    if (state !== HoldState.EXPIRED) this.f64[record / 2 + Hold.ENDS_F64] = this.now;
+    if (state !== HoldState.EXPIRED)
+      this.f64[record / 2 + Hold.ENDS_F64] = this.f64[Header.NOW_F64] as number;
     const head = state === HoldState.CONFIRMED ? Header.SOLD_HEAD : Header.ENDED_HEAD;
     if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) + 1;
     i32[record + Hold.LANE_NEXT] = 0;
@@ -107,11 +119,7 @@ export class HoldTable {
   private mayForget(first: number): boolean {
     const most = Math.min(MOST_ENDED, this.options.holds >> 3);
     if ((this.i32[Header.ENDED_COUNT] as number) > most) return true;
-    return this.endsAt(first - 1) + this.options.endedRetentionMs <= this.now;
-  }
-
-  private get now(): number {
-    return this.f64[Header.NOW_F64] as number;
+    return this.isOver(first - 1, this.options.endedRetentionMs);
   }
 
   private shift(head: number, first: number): number {

@@ -89,24 +89,16 @@ export class KeyTable {
     i32[at + Key.TTL_MS] = ttlMs;
     i32[at + Key.HOLD_LO] = holdLo;
     i32[at + Key.HOLD_HI] = holdHi;
-    this.f64[at / 2 + Key.EXPIRES_F64] = this.now + ttlMs;
+    this.f64[at / 2 + Key.EXPIRES_F64] = (this.f64[Header.NOW_F64] as number) + ttlMs;
     this.f64[at / 2 + Key.FORGET_F64] = 0;
     return entry;
-  }
-
-  private get now(): number {
-    return this.f64[Header.NOW_F64] as number;
-  }
-
-  expiresAt(entry: number): number {
-    return this.f64[this.at(entry) / 2 + Key.EXPIRES_F64] as number;
   }
 
   /** The entry's hold ends now: from here on it waits to be forgotten, in the order of the time of that. */
   retire(entry: number): void {
     const i32 = this.i32;
     const at = this.at(entry);
-    this.f64[at / 2 + Key.FORGET_F64] = this.now + this.retentionMs;
+    this.f64[at / 2 + Key.FORGET_F64] = (this.f64[Header.NOW_F64] as number) + this.retentionMs;
     i32[at + Key.QUEUE] = 0;
     const tail = i32[Header.KEY_TAIL] as number;
     if (tail === 0) i32[Header.KEY_HEAD] = entry + 1;
@@ -122,7 +114,7 @@ export class KeyTable {
       const head = i32[Header.KEY_HEAD] as number;
       if (head === 0) break;
       const at = this.at(head - 1);
-      if ((this.f64[at / 2 + Key.FORGET_F64] as number) > this.now) break;
+      if ((this.f64[at / 2 + Key.FORGET_F64] as number) > (this.f64[Header.NOW_F64] as number)) break;
       const next = i32[at + Key.QUEUE] as number;
       i32[Header.KEY_HEAD] = next;
       if (next === 0) i32[Header.KEY_TAIL] = 0;

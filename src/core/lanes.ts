@@ -53,7 +53,7 @@ export class Lanes {
     const bound = skuRecord / 2 + Sku.UNORDERED_F64;
     const before = this.f64[bound] as number;
     // A bound that has passed, as none (0) has, says nothing any more about holds to come.
-    if (before <= this.now || endsAt < before) this.f64[bound] = endsAt;
+    if (before <= (this.f64[Header.NOW_F64] as number) || endsAt < before) this.f64[bound] = endsAt;
     return NO_LANE;
   }
 
@@ -96,7 +96,7 @@ export class Lanes {
     }
     const slot = this.earliest(skuRecord);
     const bound = this.f64[skuRecord / 2 + Sku.UNORDERED_F64] as number;
-    const now = this.now;
+    const now = this.f64[Header.NOW_F64] as number;
     out[index] = slot < 0 ? now : (this.f64[this.deadline(slot)] as number);
     if (bound > now && (slot < 0 || bound < (out[index] as number))) out[index] = bound;
   }
@@ -124,10 +124,6 @@ export class Lanes {
     i32[this.holds + (head - 1) * Hold.WORDS + Hold.LANE_PREV] = slot + 1;
     i32[words] = slot + 1;
     return lane;
-  }
-
-  private get now(): number {
-    return this.f64[Header.NOW_F64] as number;
   }
 
   /** Where a hold's deadline is among the doubles. */

@@ -160,7 +160,7 @@ export class SegmentState {
   /** A hold's state now: one whose deadline has come is expired on the spot, though its bucket is not past. */
   protected currentState(slot: number): number {
     const state = this.holds.state(slot);
-    if (state !== HoldState.HELD || this.holds.endsAt(slot) > this.now) return state;
+    if (state !== HoldState.HELD || !this.holds.isOver(slot, 0)) return state;
     this.expire(slot);
     return HoldState.EXPIRED;
   }
@@ -258,12 +258,7 @@ export class SegmentState {
    * that is passed on from call to call would be a new number object in each of them.
    */
   protected setTime(at: number): void {
-    if (at > this.now) this.f64[Header.NOW_F64] = at;
-  }
-
-  /** The segment's time, ms since the epoch. */
-  protected get now(): number {
-    return this.f64[Header.NOW_F64] as number;
+    if (at > (this.f64[Header.NOW_F64] as number)) this.f64[Header.NOW_F64] = at;
   }
 
   protected changed(): number {

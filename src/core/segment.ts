@@ -79,8 +79,8 @@ export class Segment extends SegmentState {
     const slot = this.holds.take();
     const hold = this.holds.at(slot);
     const f64 = this.f64;
-    f64[hold / 2 + Hold.ENDS_F64] = this.now + ttlMs;
-    f64[hold / 2 + Hold.CREATED_F64] = this.now;
+    f64[hold / 2 + Hold.ENDS_F64] = (this.f64[Header.NOW_F64] as number) + ttlMs;
+    f64[hold / 2 + Hold.CREATED_F64] = this.f64[Header.NOW_F64] as number;
     i32[hold + Hold.HOLDER_LO] = holderLo;
     i32[hold + Hold.HOLDER_HI] = holderHi;
     i32[hold + Hold.SKU] = sku;
@@ -179,8 +179,9 @@ export class Segment extends SegmentState {
     if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
     const before = this.f64[hold / 2 + Hold.ENDS_F64] as number;
     const latest = (this.f64[hold / 2 + Hold.CREATED_F64] as number) + this.options.maxHoldLifeMs;
-    const endsAt = this.now + ttlMs;
-    if (endsAt > latest) return this.refuse(Status.LIFE_LIMIT, latest);
+    const endsAt = (this.f64[Header.NOW_F64] as number) + ttlMs;
+    this.out[0] = latest;
+    if (endsAt > latest) return Status.LIFE_LIMIT;
     this.out[0] = before;
     if (endsAt <= before) return Status.OK;
     this.unschedule(record, slot);
@@ -313,7 +314,7 @@ export class Segment extends SegmentState {
     this.out[2] = state === HoldState.HELD ? quantity : 0;
     this.out[3] = state === HoldState.CONFIRMED ? quantity - returned : 0;
     this.out[4] = returned;
-    this.out[5] = this.holds.endsAt(slot);
+    this.out[5] = this.f64[this.holds.endIndex(slot)] as number;
     return Status.OK;
   }
 
@@ -321,7 +322,7 @@ export class Segment extends SegmentState {
     const at = this.keys.at(entry);
     this.holdLo = this.i32[at + Key.HOLD_LO] as number;
     this.holdHi = this.i32[at + Key.HOLD_HI] as number;
-    this.out[0] = this.keys.expiresAt(entry);
+    this.out[0] = this.f64[at / 2 + Key.EXPIRES_F64] as number;
     const same = this.i32[at + Key.QUANTITY] === quantity && this.i32[at + Key.TTL_MS] === ttlMs;
     return same ? Status.OK : Status.KEY_CONFLICT;
   }
@@ -331,7 +332,7 @@ export class Segment extends SegmentState {
     for (let i = 0; i < 16; i++) {
       if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;
       const slot = this.lanes.earliest(record);
-      if (slot < 0 || this.holds.endsAt(slot) > this.now) return;
+      if (slot < 0 || !this.holds.isOver(slot, 0)) return;
       this.expire(slot);
     }
   }
@@ -359,9 +360,7 @@ export class Segment extends SegmentState {
     if (state === HoldState.CONFIRMED) {
       return this.refuse(Status.CONFIRMED, this.i32[this.holds.at(slot) + Hold.QUANTITY] as number);
     }
-    return this.refuse(
-      state === HoldState.RELEASED ? Status.RELEASED : Status.EXPIRED,
-      this.holds.endsAt(slot),
-    );
+    this.out[0] = this.f64[this.holds.endIndex(slot)] as number;
+    return state === HoldState.RELEASED ? Status.RELEASED : Status.EXPIRED;
   }
 }

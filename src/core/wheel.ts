@@ -47,7 +47,8 @@ export class Wheel {
     const next = this.f64[Header.EPOCH_F64] as number;
     if (epoch <= next) this.append(slot, tick & (FINE_BUCKETS - 1));
     // A wheel that was not advanced for days may be too small for a deadline: that waits in the last bucket first.
-    else this.append(slot, this.coarse(Math.min(epoch, next + COARSE_BUCKETS - 1)));
+    else
+      this.append(slot, FINE_BUCKETS + (Math.min(epoch, next + COARSE_BUCKETS - 1) & (COARSE_BUCKETS - 1)));
   }
 
   remove(slot: number): void {
@@ -103,7 +104,7 @@ export class Wheel {
 
   /** Moves up to `budget` holds of the next epoch into the fine buckets. Returns how many. */
   cascade(budget: number): number {
-    const bucket = this.coarse(this.f64[Header.EPOCH_F64] as number);
+    const bucket = FINE_BUCKETS + ((this.f64[Header.EPOCH_F64] as number) & (COARSE_BUCKETS - 1));
     let moved = 0;
     while (moved < budget) {
       const head = this.i32[this.buckets + bucket * 2] as number;
@@ -130,10 +131,6 @@ export class Wheel {
     // Normally cascade() has emptied it long ago; after a stall of half a minute this moves the rest at once.
     while (this.cascade(1 << 20) > 0);
     this.f64[Header.EPOCH_F64] = epoch + 1;
-  }
-
-  private coarse(epoch: number): number {
-    return FINE_BUCKETS + (epoch & (COARSE_BUCKETS - 1));
   }
 
   private append(slot: number, bucket: number): void {

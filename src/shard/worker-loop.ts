@@ -17,8 +17,11 @@ export const EXPIRY_BATCH = 1024;
 /** How long an expiry may have to wait when nothing else happens, and how often it is looked for when much does. */
 const EXPIRY_SLEEP_MS = 8;
 const EXPIRY_EVERY_MS = 2;
-/** A worker with nothing to do shows a heartbeat this often. */
-const IDLE_SLEEP_MS = 100;
+/**
+ * A worker with nothing to do looks this often: at its heartbeat, and whether the front, standing in for it, placed a hold that will
+ * expire before long.
+ */
+const IDLE_SLEEP_MS = 32;
 const LEASE_SLEEP_MS = 1;
 
 /** The life of a worker thread. Returns when the control block says STOP and nothing waits any more. */

@@ -1,0 +1,200 @@
+import type { Prng } from '../../src/base/prng.ts';
+import { Front } from '../../src/front/front.ts';
+import { RingConsumer } from '../../src/ring/consumer.ts';
+import { RingProducer } from '../../src/ring/producer.ts';
+import { Fault, plantFault } from '../../src/shard/faults.ts';
+import { Control, controlOf, type EngineMemory, Lease } from '../../src/shard/memory.ts';
+import type { Shard } from '../../src/shard/shard.ts';
+import type { Scenario } from './scenario.ts';
+import { Death, isPlanted, type Observer, replace, Tap } from './tap.ts';
+import { SimWorker } from './worker.ts';
+
+const BOMB_PLACES = ['command', 'expiry', 'reply', 'batch', 'publish'] as const;
+
+/** Something that is done to the project's objects so that they do wrong, to see that the judge notices. */
+export interface Mutation {
+  readonly shard?: (shard: Shard) => void;
+  readonly front?: (front: Front) => void;
+  /** Kinds of violation that the judge is to overlook, so that another one has to turn up. */
+  readonly unseen?: readonly string[];
+}
+
+/** What watches an engine. */
+export interface EngineWatch extends Observer {
+  swept(worker: number): void;
+  violate(kind: string, what: string): void;
+}
+
+/** Front, rings, shards, segments, supervisor and clock of one run. */
+export class SimEngine {
+  readonly memory: EngineMemory;
+  readonly front: Front;
+  readonly workers: readonly SimWorker[];
+  now: number;
+  /** While set, the front takes no replies out of the rings. */
+  pumpStalled = false;
+  private readonly scenario: Scenario;
+  private readonly prng: Prng;
+  private readonly taps: readonly Tap[];
+  private readonly count: (what: string) => void;
+  private claims: boolean[] = [];
+
+  constructor(
+    memory: EngineMemory,
+    scenario: Scenario,
+    prng: Prng,
+    watch: EngineWatch,
+    count: (what: string) => void,
+    mutation: Mutation,
+  ) {
+    this.memory = memory;
+    this.scenario = scenario;
+    this.prng = prng;
+    this.count = count;
+    this.now = scenario.startMs;
+    for (const worker of memory.workers.keys()) this.setRings(worker, scenario.ringStart);
+    this.taps = memory.workers.map((_, worker) => new Tap(worker, watch, count));
+    this.front = this.openFront(watch, mutation);
+    this.workers = memory.workers.map((_, worker) => {
+      const skewMs = prng.below(scenario.skewMs + 1);
+      return new SimWorker(worker, {
+        memory,
+        prng,
+        tap: this.taps[worker],
+        clock: () => this.now - skewMs,
+        count,
+        complain: (what) => watch.violate('wake-up', what),
+        swept: (swept) => watch.swept(swept),
+        tamper: (shard) => mutation.shard?.(shard),
+      });
+    });
+  }
+
+  /** Does something, and says of each command that the router meanwhile found a ring for, whether that had room. */
+  watchClaims(route: () => void): readonly boolean[] {
+    const outer = this.claims;
+    const claims: boolean[] = [];
+    this.claims = claims;
+    route();
+    this.claims = outer;
+    return claims;
+  }
+
+  /** One turn of the front's event loop. */
+  turn(): void {
+    const before = this.total(Control.BORROWED);
+    this.front.endTurn();
+    if (this.total(Control.BORROWED) !== before) this.count('borrowed');
+  }
+
+  /** Segments that a death has struck and that nobody has looked after yet. */
+  struck(): number[] {
+    return this.taps.map((tap) => tap.struck).filter((segment) => segment >= 0);
+  }
+
+  /** Lets a thread die where it stands, or lays out how it will. */
+  kill(): void {
+    const { prng } = this;
+    const worker = prng.pick(this.workers);
+    if (worker.phase === 'dead') return;
+    const tap = this.taps[worker.number];
+    const { control } = worker.shard;
+    const way = prng.below(9);
+    if (way < 2) worker.die();
+    else if (way === 2) plantFault(control, Fault.THROW, prng.below(this.scenario.engine.segments));
+    else if (way === 3) plantFault(control, Fault.THROW_IDLE, -1);
+    else tap.bomb = { place: prng.pick(BOMB_PLACES), countdown: prng.below(6) };
+  }
+
+  /** From now on nobody dies who is not dead yet. */
+  makePeace(): void {
+    for (const tap of this.taps) tap.bomb = undefined;
+    for (const worker of this.workers) plantFault(worker.shard.control, Fault.NONE, -1);
+  }
+
+  /** Time goes by. */
+  pass(ms: number): void {
+    this.now += ms;
+  }
+
+  togglePump(): void {
+    this.pumpStalled = !this.pumpStalled;
+  }
+
+  adoptAll(): void {
+    for (const worker of this.workers) this.adopt(worker);
+  }
+
+  /** Puts what a dead thread left behind in order and a new thread in its place, as the supervisor does. */
+  private adopt(worker: SimWorker): void {
+    if (worker.phase !== 'dead') return;
+    const shard = this.front.shardOf(worker.number);
+    if (Atomics.load(shard.control, Control.LEASE) === Lease.WORKER) {
+      shard.adopt(Lease.FRONT);
+      shard.release();
+    }
+    worker.restart();
+  }
+
+  /** Counts what the rings went through. */
+  countRings(): void {
+    const { ringStart } = this.scenario;
+    for (const own of this.memory.workers) {
+      const commands = new RingProducer(own.sab, own.commands, own.commandRingBytes).position;
+      const replies = new RingProducer(own.sab, own.replies, own.replyRingBytes).position;
+      if (((commands - ringStart) | 0) > own.commandRingBytes) this.count('command-ring-wrapped');
+      if (((replies - ringStart) | 0) > own.replyRingBytes) this.count('reply-ring-wrapped');
+      if (ringStart > 0 && commands < 0) this.count('position-past-2^31');
+      if (ringStart < 0 && commands >= 0) this.count('position-past-2^32');
+    }
+  }
+
+  private openFront(watch: EngineWatch, mutation: Mutation): Front {
+    const front = new Front({
+      memory: this.memory,
+      clock: () => this.now,
+      borrow: this.scenario.borrow,
+      onFault: (error) => {
+        this.count('death-borrowing');
+        if (!(error instanceof Death) && !isPlanted(error)) watch.violate('crash', String(error));
+      },
+    });
+    // The scheduler says when the front has a turn; an event loop has no part in this.
+    Object.assign(front, { schedule() {}, sleep() {} });
+    for (const worker of this.memory.workers.keys()) {
+      const shard = front.shardOf(worker);
+      mutation.shard?.(shard);
+      this.taps[worker].watch(shard);
+    }
+    mutation.front?.(front);
+    replace(front.pump, 'pump', (pump) => () => (this.pumpStalled ? 0 : pump()));
+    const { commands } = front.router as unknown as { commands: RingProducer[] };
+    for (const ring of commands) {
+      replace(ring, 'claim', (claim) => (bytes, tag) => {
+        const at = claim(bytes, tag);
+        this.claims.push(at >= 0);
+        return at;
+      });
+    }
+    return front;
+  }
+
+  /** Moves both ends of a worker's empty rings to a position. */
+  private setRings(worker: number, position: number): void {
+    const own = this.memory.workers[worker];
+    for (const [at, bytes] of [
+      [own.commands, own.commandRingBytes],
+      [own.replies, own.replyRingBytes],
+    ]) {
+      new RingProducer(own.sab, at, bytes).resumeAt(position);
+      new RingConsumer(own.sab, at, bytes).resumeAt(position);
+    }
+    const control = controlOf(own);
+    control[Control.COMMAND_POSITION] = position;
+    control[Control.REPLY_POSITION] = position;
+  }
+
+  private total(word: number): number {
+    return this.memory.workers.reduce((sum, own) => sum + controlOf(own)[word], 0);
+  }
+}

@@ -1,0 +1,323 @@
+import { MAX_COMMAND_BYTES } from '../../protocol/limits.ts';
+import { Op, opName, PUSH, Push } from '../../protocol/ops.ts';
+import { Reason, Status, statusName } from '../../protocol/status.ts';
+import { inspectSegment } from '../../src/core/invariant.ts';
+import { Segment } from '../../src/core/segment.ts';
+import type { Front } from '../../src/front/front.ts';
+import { BUSY_RETRY_MS, STOPPING_RETRY_MS } from '../../src/front/router.ts';
+import { recordBytes } from '../../src/ring/layout.ts';
+import type { EngineMemory } from '../../src/shard/memory.ts';
+import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
+import type { Command } from './commands.ts';
+import { Ledger } from './ledger.ts';
+import { isEqual, SegmentModel } from './model.ts';
+import type { Sent, Session } from './session.ts';
+import type { HoldRecord } from './shelf.ts';
+import type { Observer } from './tap.ts';
+
+/** Something that must not happen, and which promise it breaks. */
+export interface Violation {
+  readonly kind: string;
+  readonly what: string;
+}
+
+/** What is under way to one worker. */
+interface Line {
+  /** Commands in its ring, in the order in which they were put there. */
+  readonly waiting: Sent[];
+  /** Bytes of the ring that they take, and those applied whose room was not given back yet. */
+  waitingBytes: number;
+  appliedBytes: number;
+}
+
+/** A hold is ended when the 8 ms of its bucket are over. */
+const BUCKET_MS = 8;
+const MOST_VIOLATIONS = 20;
+/** Array header and op. */
+const BYTES_BEFORE_REQUEST = 2;
+const LONGEST_RECORD = recordBytes(COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES);
+
+/**
+ * Holds everything that happens in a run against what was promised. It sees commands leave, enter a ring, be applied
+ * and be answered; replays them on a model in the order of their application; and asks the clients' ledger.
+ */
+export class Judge implements Observer {
+  readonly violations: Violation[] = [];
+  readonly ledger: Ledger;
+  readonly models: readonly SegmentModel[];
+  private readonly memory: EngineMemory;
+  private readonly lines: readonly Line[];
+  private readonly owners: Int32Array;
+  private readonly clock: () => number;
+  private readonly count: (what: string) => void;
+  /** Whether the front refuses everything because the server stops. */
+  draining = false;
+  /** Kinds of violation to overlook. */
+  unseen: readonly string[] = [];
+  private order = 0;
+  /** Commands that were answered on behalf of a dead thread since somebody last took over. */
+  private refused = 0;
+
+  constructor(memory: EngineMemory, skewMs: number, clock: () => number, count: (what: string) => void) {
+    this.memory = memory;
+    this.clock = clock;
+    this.count = count;
+    this.owners = new Int32Array(memory.owners);
+    this.ledger = new Ledger(memory.segmentOptions, skewMs, (kind, what) => this.violate(kind, what));
+    this.lines = memory.workers.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
+    this.models = memory.segments.map((_, number) => {
+      return new SegmentModel(number, memory.segmentOptions, (what) => this.violate('model', what));
+    });
+  }
+
+  violate(kind: string, what: string): void {
+    if (this.unseen.includes(kind)) return;
+    if (this.violations.length < MOST_VIOLATIONS) this.violations.push({ kind, what });
+  }
+
+  /** A frame of these commands is about to be handed to the router. Returns how the clients remember them. */
+  sending(session: Session, commands: readonly Command[]): Sent[] {
+    const broken = commands.findIndex((command) => command.flaw?.breaks);
+    return commands.map((command, at) => {
+      const sent = { session, command, order: ++this.order, sentAt: this.clock() };
+      if (broken >= 0 && at > broken) return sent;
+      if (command.flaw?.push || command.flaw?.breaks) session.pushesDue++;
+      if (command.flaw?.push) return sent;
+      session.outstanding.set(command.request, sent);
+      this.ledger.sent(sent);
+      return sent;
+    });
+  }
+
+  /**
+   * The router has had the frame. `claims` says of each command that was for a ring, in their order, whether there was room.
+   * Fewer of them than commands are right only when the connection ended over the frame's first answers.
+   */
+  routed(session: Session, frame: readonly Sent[], claims: readonly boolean[]): void {
+    const forRings = this.draining ? [] : frame.filter((sent) => this.isForRing(sent.command));
+    const wanted = untilBroken(frame, forRings);
+    if (claims.length > wanted.length || (session.open && claims.length < wanted.length)) {
+      this.violate('reply', `${wanted.length} commands were for rings, and ${claims.length} were tried`);
+    }
+    if (session.open && session.pushesDue !== 0)
+      this.violate('reply', `${session.pushesDue} pushes are missing`);
+    for (const [at, fits] of claims.entries()) {
+      const sent = wanted[at];
+      if (sent === undefined) return;
+      const line = this.lines[this.owners[sent.command.segment]];
+      const bytes = bytesOf(sent.command);
+      if (fits) {
+        line.waiting.push(sent);
+        line.waitingBytes += bytes;
+      } else {
+        this.count('busy');
+        // At most one gap at the ring's end is in use and one would be made, neither longer than a record.
+        const most = line.waitingBytes + line.appliedBytes + bytes + 2 * LONGEST_RECORD;
+        if (most <= this.memory.workers[0].commandRingBytes) {
+          this.violate('busy', `a ring with ${line.waitingBytes} + ${line.appliedBytes} bytes has no room`);
+        }
+        if (session.open && session.outstanding.has(sent.command.request))
+          this.violate('busy', 'a full ring was not answered BUSY');
+      }
+    }
+  }
+
+  answered(worker: number, tag: number, reply: unknown[], now: number, refused: boolean): void {
+    const line = this.lines[worker];
+    const sent = line.waiting.shift();
+    const [request, ...answer] = reply;
+    if (sent === undefined || sent.command.request !== request || sent.session.connection.index !== tag) {
+      this.violate(
+        'order',
+        `worker ${worker} answers request ${request} of ${tag}, which is not the next one`,
+      );
+      return;
+    }
+    const { command, session } = sent;
+    line.waitingBytes -= bytesOf(command);
+    line.appliedBytes += bytesOf(command);
+    sent.applied = answer;
+    this.count(`status-${statusName(answer[0] as number)}`);
+    if (refused) this.refused++;
+    const wanted = refused
+      ? [Status.UNKNOWN_OUTCOME]
+      : this.models[command.segment].apply(command, session.holder, now, answer);
+    if (isEqual(wanted, answer)) return;
+    const said = `${describe(command)} of ${session.holder} at ${now}: ${answer.join(' ')}`;
+    this.violate('model', `${said}; expected ${wanted.join(' ')}`);
+  }
+
+  advanced(segment: number, now: number): void {
+    this.models[segment].advance(now);
+  }
+
+  expired(segment: number, slot: number, now: number): void {
+    this.models[segment].advance(now);
+    this.models[segment].expire(slot);
+  }
+
+  published(worker: number): void {
+    this.lines[worker].appliedBytes = 0;
+  }
+
+  adopted(worker: number, fenced: number, struck: number, inCommand: boolean): void {
+    if (this.refused !== (inCommand ? 1 : 0)) {
+      this.violate(
+        'fence',
+        `${this.refused} commands were answered for worker ${worker}, which died ${inCommand ? 'in one' : 'in none'}`,
+      );
+    }
+    this.refused = 0;
+    if (fenced !== struck) {
+      this.violate(
+        'fence',
+        `a death of worker ${worker} struck segment ${struck}, and ${fenced} was fenced off`,
+      );
+    }
+    this.count('adopted');
+    if (inCommand) this.count('refused-after-death');
+    if (fenced < 0) return;
+    this.count('fenced');
+    this.models[fenced].fenced = true;
+  }
+
+  /** A worker's expiry found nothing more to do. */
+  swept(worker: number): void {
+    for (const [number, model] of this.models.entries()) {
+      if (this.owners[number] !== worker || model.fenced) continue;
+      for (const hold of model.overdue(BUCKET_MS)) {
+        this.violate(
+          'I3',
+          `hold ${hold.id} is still held, ${this.clock() - hold.endsAt} ms after its deadline`,
+        );
+      }
+    }
+  }
+
+  /** A message reached a client. */
+  delivered(session: Session, message: readonly unknown[]): void {
+    this.order++;
+    const [request, ...answer] = message;
+    if (request === PUSH) {
+      session.pushesDue--;
+      const wellFormed = answer[0] === Push.ERROR && answer[1] === Status.MALFORMED && answer.length === 4;
+      if (!wellFormed || session.pushesDue < 0) this.violate('reply', `push ${message.join(' ')}`);
+      return;
+    }
+    const sent = session.outstanding.get(request as number);
+    if (sent === undefined) {
+      this.violate(
+        'reply',
+        `${session.holder} got a reply to ${request}, which is not theirs or was answered before`,
+      );
+      return;
+    }
+    session.outstanding.delete(request as number);
+    const wanted = sent.applied ?? this.frontAnswer(sent.command, answer);
+    if (!isEqual(wanted, answer)) {
+      this.violate('reply', `${describe(sent.command)} got ${answer.join(' ')}; it was ${wanted.join(' ')}`);
+    }
+    this.ledger.answered(sent, answer, this.clock(), this.order);
+  }
+
+  /** A connection ended: what was not answered on it never will be. */
+  closed(session: Session): void {
+    if (session.outstanding.size > 0) this.count('closed-in-flight');
+    for (const sent of session.outstanding.values()) this.ledger.lost(sent);
+  }
+
+  /** Checks the books of every segment that is in service; a death that nobody has noticed yet may have struck some. */
+  inspect(struck: readonly number[]): void {
+    for (const [number, sab] of this.memory.segments.entries()) {
+      if (this.models[number].fenced || struck.includes(number)) continue;
+      const segment = new Segment(number, this.memory.segmentOptions, sab);
+      for (const what of inspectSegment(segment).violations) this.violate('I1', what);
+      if (segment.fenced) this.violate('fence', `segment ${number} is fenced off, and nobody died in it`);
+    }
+  }
+
+  /** All that was sent is worked off now: everything must be answered. */
+  drained(sessions: Iterable<Session>, front: Front): void {
+    for (const [worker, line] of this.lines.entries()) {
+      if (line.waiting.length > 0)
+        this.violate('stuck', `${line.waiting.length} commands wait for worker ${worker}`);
+    }
+    for (const { holder, outstanding, connection } of sessions) {
+      if (outstanding.size > 0) this.violate('reply', `${outstanding.size} replies to ${holder} are missing`);
+      if (connection.inFlight !== 0)
+        this.violate('reply', `${connection.inFlight} in flight when all is answered`);
+    }
+    const { slots } = front.connections as unknown as { slots: unknown[] };
+    const taken = slots.filter((connection) => connection !== undefined).length;
+    if (taken !== front.connections.count) {
+      this.violate('leak', `${taken} indices are taken by ${front.connections.count} connections`);
+    }
+    if (front.router.inFlight !== 0)
+      this.violate('reply', `the front counts ${front.router.inFlight} in flight`);
+  }
+
+  /** READ of a SKU once every deadline is past: nothing is held any more, and all is accounted for. */
+  settled(sku: string, answer: readonly unknown[]): void {
+    const [status, available, held, sold, total] = answer as number[];
+    if (status !== Status.OK) return;
+    if (held !== 0 || available + sold !== total) {
+      this.violate('I3', `${sku}: available ${available}, held ${held}, sold ${sold}, total ${total}`);
+    }
+    const known = this.ledger.soldOf(sku);
+    if (known !== undefined && known !== sold)
+      this.violate('I2', `${sku}: ${sold} sold, and clients know of ${known}`);
+    if (total > this.ledger.mostOf(sku))
+      this.violate('I2', `${sku}: a total of ${total} that nobody asked for`);
+  }
+
+  /** Whether anything is under way. */
+  busy(front: Front): boolean {
+    return front.router.inFlight > 0 || this.lines.some((line) => line.waiting.length > 0);
+  }
+
+  /** Deadline of the last hold to end, in segments that are in service; 0 when nothing is held. */
+  lastDeadline(): number {
+    return Math.max(0, ...this.openOnes().map((hold) => hold.endsAt));
+  }
+
+  openHolds(): number {
+    return this.openOnes().length;
+  }
+
+  private openOnes(): HoldRecord[] {
+    return this.models.flatMap((model) => (model.fenced ? [] : model.overdue(-Infinity)));
+  }
+
+  private isForRing({ segment, flaw }: Command): boolean {
+    return segment >= 0 && segment < this.models.length && flaw?.finder !== 'front';
+  }
+
+  /** What the front answers by itself; `actual` may be a BUSY, which is checked where room is claimed. */
+  private frontAnswer(command: Command, actual: readonly unknown[]): readonly unknown[] {
+    const { op, flaw, segment } = command;
+    // A server that stops does not look at what a command is about any more.
+    const unread = this.draining && flaw?.reason === Reason.NOT_UTF8;
+    if (flaw?.finder === 'front' && !unread)
+      return [Status.MALFORMED, flaw.reason, flaw.element ?? actual[2]];
+    if (this.draining) return [Status.UNAVAILABLE, STOPPING_RETRY_MS];
+    if (op === Op.TIME) return [Status.OK, this.clock()];
+    if (op === Op.INSPECT && segment >= this.models.length)
+      return [Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2];
+    return segment >= this.models.length ? [Status.UNKNOWN_HOLD] : [Status.BUSY, BUSY_RETRY_MS];
+  }
+}
+
+/** Of these commands of a frame, those before the one that makes the rest unreadable. */
+function untilBroken(frame: readonly Sent[], some: readonly Sent[]): readonly Sent[] {
+  const broken = frame.findIndex((sent) => sent.command.flaw?.breaks);
+  return broken < 0 ? some : some.filter((sent) => frame.indexOf(sent) < broken);
+}
+
+/** Bytes of the ring that a command takes: all of it but its op and what stands before. */
+function bytesOf(command: Command): number {
+  return recordBytes(COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
+}
+
+export function describe({ op, request, args }: Command): string {
+  return `${opName(op)} ${request} ${args.map((arg) => arg ?? 'nil').join(' ')}`.trimEnd();
+}
