@@ -171,7 +171,7 @@ describe('the same over HTTP', () => {
   ])('refuses %s with a problem document', async (_, request, status, code) => {
     const [got, body] = await request();
     expect(body).toMatchObject({ status, code });
-    expect(body['detail']).toMatch(/\w/);
+    expect(body.detail).toMatch(/\w/);
     expect(got).toBe(status);
   });
 
