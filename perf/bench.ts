@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { renderReport, targetsOf } from './report.ts';
+import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
 import { HOLDFAST_SERVER } from './wire.ts';
 
@@ -51,8 +51,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 const flags = program.parse().opts<Flags>();
 try {
   const report = await runSuite(suiteOptions(flags));
-  const targets = targetsOf(report);
-  console.log(flags.json ? JSON.stringify({ ...report, targets }) : renderReport(report));
+  const verdicts = { targets: targetsOf(report), limits: limitsOf(report) };
+  console.log(flags.json ? JSON.stringify({ ...report, ...verdicts }) : renderReport(report));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
@@ -74,6 +74,7 @@ function suiteOptions(flags: Flags): SuiteOptions {
     ringRecords: Math.round(20_000_000 * seconds),
     core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
     codecCommands: 4096,
+    expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000 },
     onProgress: (text) => console.error(text),
   };
 }

@@ -1,3 +1,4 @@
+import type { ExpiryResult } from './expiry.ts';
 import { MAX_TAKEN_PERCENT, type Watched } from './machine.ts';
 import type { Spread } from './stats.ts';
 import type { Report } from './suite.ts';
@@ -27,6 +28,26 @@ export function targetsOf(report: Report): Target[] {
   );
 }
 
+/** A figure beside what it must not exceed. */
+export interface Limit {
+  readonly name: string;
+  readonly figure: number;
+  readonly atMost: number;
+  readonly unit: 'ms';
+  readonly met: boolean;
+}
+
+/** The limits of all parts that were run. */
+export function limitsOf({ expiry }: Report): Limit[] {
+  const rows: [string, number | undefined, number][] = [
+    ['expiry under load, p99', expiry?.lateMs.p99, 50],
+    ['expiry of very many, slice', expiry?.million.longestSliceMs, 5],
+  ];
+  return rows.flatMap(([name, figure, atMost]) =>
+    figure === undefined ? [] : [{ name, figure, atMost, unit: 'ms', met: figure <= atMost }],
+  );
+}
+
 /** The report for people: a table of figures, then the targets. */
 export function renderReport(report: Report): string {
   const { machine, steal, others } = report;
@@ -36,7 +57,11 @@ export function renderReport(report: Report): string {
     '',
     ...table([['', 'per second', 'slowest', 'fastest', ''], ...figures(report)]),
     '',
-    ...table([['target', 'figure', 'at least', ''], ...targetsOf(report).map(targetRow)]),
+    ...table([
+      ['target', 'figure', 'asked for', ''],
+      ...targetsOf(report).map(targetRow),
+      ...limitsOf(report).map(limitRow),
+    ]),
   ];
   if (!report.trusted) {
     lines.push(
@@ -54,7 +79,7 @@ const PATTERN_LABELS: Record<PatternName, string> = {
 };
 
 function figures(report: Report): string[][] {
-  const { codec, ring, core, echo, wire } = report;
+  const { codec, ring, core, echo, wire, expiry } = report;
   const rows: string[][] = [];
   if (codec) {
     rows.push(
@@ -78,7 +103,25 @@ function figures(report: Report): string[][] {
     );
     rows.push(row(`wire, ${PATTERN_LABELS[name]}`, own.commandsPerSecond, own.spread, own, wireNotes(own)));
   }
+  if (expiry) rows.push(...expiryRows(expiry));
   return rows;
+}
+
+/** Milliseconds have no place among rates; they stand behind them. */
+function expiryRows({ lateMs, million, trusted }: ExpiryResult & Watched): string[][] {
+  const late = `late by p50 ${lateMs.p50} ms, p99 ${lateMs.p99} ms, at most ${lateMs.max} ms`;
+  const at = `longest answer ${million.longestPauseMs} ms (just before: ${million.quietPauseMs} ms), longest slice ${million.longestSliceMs} ms`;
+  const mark = trusted ? '' : ' *';
+  return [
+    [`expiry under load${mark}`, '', '', '', late],
+    [
+      `expiry of ${grouped(million.holds)} at once${mark}`,
+      '',
+      '',
+      '',
+      `${at}, all back in ${million.workedOffMs} ms`,
+    ],
+  ];
 }
 
 function row(
@@ -108,6 +151,10 @@ function latency({ latency }: Pick<HoldfastRate, 'latency'>): string {
 function targetRow({ name, figure, atLeast, unit, met }: Target): string[] {
   const show = unit === 'shareOfEcho' ? (value: number) => `${percent(value)} of echo` : grouped;
   return [name, show(figure), show(atLeast), met ? 'met' : 'not met'];
+}
+
+function limitRow({ name, figure, atMost, unit, met }: Limit): string[] {
+  return [name, `${figure} ${unit}`, `at most ${atMost} ${unit}`, met ? 'met' : 'not met'];
 }
 
 function percent(share: number): string {

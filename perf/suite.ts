@@ -1,6 +1,7 @@
 import { Piscina } from 'piscina';
 import type { CodecOptions, CodecResult } from './codec.ts';
 import type { benchCore } from './core.ts';
+import { benchExpiry, type ExpiryOptions, type ExpiryResult } from './expiry.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
 import type { RingBenchResult } from './ring.ts';
 import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } from './wire.ts';
@@ -8,7 +9,7 @@ import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } 
 type CoreBenchOptions = Parameters<typeof benchCore>[0];
 type CoreBenchResult = Awaited<ReturnType<typeof benchCore>>;
 
-export const PARTS = ['codec', 'ring', 'core', 'wire'] as const;
+export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface SuiteOptions {
@@ -26,6 +27,8 @@ export interface SuiteOptions {
   readonly ringRecords: number;
   readonly core: CoreBenchOptions;
   readonly codecCommands: number;
+  /** Holds that are watched one by one, and holds that end all at once. */
+  readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds'>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -44,6 +47,7 @@ export interface Report {
   /** The headline of `echo` and `wire` is the pattern with one command a frame, where it was run. */
   readonly echo?: WireResult['echo'] & Headline;
   readonly wire?: WireResult['wire'] & Headline & { readonly books: WireResult['books'] };
+  readonly expiry?: ExpiryResult & Watched;
 }
 
 interface Headline {
@@ -85,6 +89,18 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
       wire: { commandsPerSecond, shareOfEcho, ...wire, books },
     });
   }
+  if (has('expiry')) {
+    const { seconds, skus, ttlMs, server } = options;
+    const task: ExpiryOptions = {
+      ...options.expiry,
+      seconds,
+      skus,
+      ttlMs,
+      server,
+      onProgress: (text) => onProgress?.(text),
+    };
+    Object.assign(results, { expiry: verified('expiry', await watched(() => benchExpiry(task))) });
+  }
   const { steal, others } = judge(before, readCpu());
   return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
 }
@@ -119,7 +135,7 @@ function verified<T extends { readonly verified: boolean }>(part: Part, result: 
 }
 
 function watchesOf(results: Pick<Report, Part>): Watched[] {
-  const { codec, ring, core, wire } = results;
+  const { codec, ring, core, wire, expiry } = results;
   const patterns = (Object.keys(PATTERNS) as PatternName[]).map((name) => wire?.[name]);
-  return [codec, ring, core, ...patterns].filter((result) => result !== undefined);
+  return [codec, ring, core, ...patterns, expiry].filter((result) => result !== undefined);
 }

@@ -31,7 +31,7 @@ export const MAX_FRAME_CUT_BYTES = 1_048_576;
 export const MAX_BACKPRESSURE_BYTES = 1_048_576;
 /** Commands of one connection that are under way at once. One more is answered BUSY. */
 export const MAX_IN_FLIGHT = 16_384;
-/** Frames that cannot be read to their end, after which the connection is closed. */
+/** Frames in a row that cannot be read to their end, after which the connection is closed. */
 export const MAX_BROKEN_FRAMES = 16;
 
 /** Parts of a hold's id: generation (21 bits) | segment (10 bits) | slot (22 bits), a safe integer. */

@@ -71,10 +71,11 @@ function nextSignal(): Promise<string> {
 
 async function start(settings: Settings): Promise<RunningServer> {
   // Loaded here so that the commands that only talk to a server do not load native code.
-  const { startServer } = await import('../runtime/server.ts');
+  const { OutOfMemoryError, startServer } = await import('../runtime/server.ts');
   try {
     return await startServer(settings);
   } catch (error) {
+    if (error instanceof OutOfMemoryError) throw new CliError(ExitCode.USAGE, 'MEMORY', error.message);
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EADDRINUSE') throw error;
     throw new CliError(

@@ -7,8 +7,8 @@ import {
   Key,
   LANE_STRIDE,
   LANES,
+  LOOSE,
   layoutSegment,
-  NO_LANE,
   SKU_COUNTED,
   Sku,
 } from './layout.ts';
@@ -31,7 +31,7 @@ const MOST_VIOLATIONS = 100;
 
 /**
  * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
- * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 10 ns a SKU and hold.
+ * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 60 ns a hold.
  */
 export function inspectSegment(segment: Segment): Inspection {
   const { i32 } = segment.memory;
@@ -70,7 +70,7 @@ export function inspectSegment(segment: Segment): Inspection {
       open++;
       heldOf[sku] = (heldOf[sku] as number) + quantity;
       const lane = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
-      if (lane !== NO_LANE) inLanes[sku] = (inLanes[sku] as number) + 1;
+      if (lane <= LOOSE) inLanes[sku] = (inLanes[sku] as number) + 1;
     } else if (state === HoldState.CONFIRMED) {
       soldOf[sku] = (soldOf[sku] as number) + quantity - returned;
     } else if (state !== HoldState.RELEASED && state !== HoldState.EXPIRED) {
@@ -125,6 +125,16 @@ function checkLanes(segment: Segment, sku: number, expected: number, say: (what:
     }
     if (i32[record + Sku.LANES + lane * LANE_STRIDE + 1] !== previous)
       say(`SKU ${sku}: lane ${lane} ends elsewhere than at its tail`);
+  }
+  let previous = 0;
+  let slot = i32[record + Sku.LOOSE] as number;
+  while (slot !== 0 && linked <= expected) {
+    linked++;
+    const hold = holds.at(slot - 1);
+    if (i32[hold + Hold.LANE_PREV] !== previous)
+      say(`SKU ${sku}: the loose holds are not linked back at slot ${slot - 1}`);
+    previous = slot;
+    slot = i32[hold + Hold.LANE_NEXT] as number;
   }
   if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);
 }

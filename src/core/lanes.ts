@@ -1,23 +1,17 @@
-import {
-  Header,
-  Hold,
-  LANE_STRIDE,
-  LANES,
-  NO_LANE,
-  type SegmentLayout,
-  type SegmentMemory,
-  Sku,
-} from './layout.ts';
+import { Hold, LANE_STRIDE, LANES, LOOSE, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
+
+/** Loose holds that are looked at for the earliest of them, when it is not known. */
+const MOST_SEARCHED = 256;
 
 /**
- * Answers when the earliest open hold of a SKU ends, in O(1).
+ * Answers when the earliest open hold of a SKU ends.
  *
  * A SKU's holds are linked into up to two lanes, each in ascending order of deadline: a hold goes behind the
  * first lane tail that is not later than it, as in patience sorting. Holds of one or a few different times to live
- * always find such a lane, and then the answer, the least of the lane heads, is exact. A hold that fits neither
- * behind a tail nor before a head is in no lane; the SKU then keeps a bound for such holds, and the answer is an
- * estimate until they are gone. An exact answer for any mixture would take a heap for each SKU, at several cache misses a
- * hold, for a figure that only tells a client when to ask again.
+ * always find such a lane, and then the answer, the least of the lane heads, costs nothing. A hold that fits neither behind
+ * a tail nor before a head is linked into a list of loose ones without order. The earliest of those is remembered, and searched for
+ * anew when it has gone; among more than MOST_SEARCHED loose holds the answer can thus be too late. A heap for each SKU would
+ * be exact always, at several cache misses for each hold, for a figure that only tells a client when to ask again.
  */
 export class Lanes {
   private readonly i32: Int32Array;
@@ -30,7 +24,7 @@ export class Lanes {
     this.holds = layout.holds;
   }
 
-  /** Links a hold, whose deadline is in its record, into a lane of its SKU. Returns the lane, or NO_LANE. */
+  /** Links a hold, whose deadline is in its record, into a lane of its SKU. Returns the lane, LOOSE among them. */
   add(skuRecord: number, slot: number): number {
     const i32 = this.i32;
     const endsAt = this.f64[this.deadline(slot)] as number;
@@ -45,60 +39,49 @@ export class Lanes {
     if (tail === 0 || (this.f64[this.deadline(tail - 1)] as number) <= endsAt)
       return this.append(skuRecord, 1, slot);
     for (let lane = 0; lane < LANES; lane++) {
-      const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
-      if ((this.f64[this.deadline(head - 1)] as number) >= endsAt) {
-        return this.prepend(skuRecord, lane, slot);
+      const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
+      if ((this.f64[this.deadline((i32[words] as number) - 1)] as number) >= endsAt) {
+        this.prepend(words, slot);
+        return lane;
       }
     }
-    const bound = skuRecord / 2 + Sku.UNORDERED_F64;
-    const before = this.f64[bound] as number;
-    // A bound that has passed, as none (0) has, says nothing any more about holds to come.
-    if (before <= (this.f64[Header.NOW_F64] as number) || endsAt < before) this.f64[bound] = endsAt;
-    return NO_LANE;
+    return this.addLoose(skuRecord, slot, endsAt);
   }
 
   remove(skuRecord: number, slot: number, lane: number): void {
-    if (lane === NO_LANE) return;
     const i32 = this.i32;
     const record = this.holds + slot * Hold.WORDS;
     const next = i32[record + Hold.LANE_NEXT] as number;
     const prev = i32[record + Hold.LANE_PREV] as number;
-    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
-    if (prev === 0) i32[words] = next;
+    const head = skuRecord + (lane === LOOSE ? Sku.LOOSE : Sku.LANES + lane * LANE_STRIDE);
+    if (prev === 0) i32[head] = next;
     else i32[this.holds + (prev - 1) * Hold.WORDS + Hold.LANE_NEXT] = next;
-    if (next === 0) i32[words + 1] = prev;
-    else i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_PREV] = prev;
+    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_PREV] = prev;
+    else if (lane !== LOOSE) i32[head + 1] = prev;
+    if (lane === LOOSE && i32[skuRecord + Sku.LOOSE_EARLIEST] === slot + 1)
+      i32[skuRecord + Sku.LOOSE_EARLIEST] = 0;
   }
 
-  /** Slot of the earliest hold in the lanes, or -1. */
+  /** Slot of the earliest open hold of a SKU, or -1 when it has none. */
   earliest(skuRecord: number): number {
     const i32 = this.i32;
-    let found = 0;
-    let foundEnds = 0;
-    for (let lane = 0; lane < LANES; lane++) {
-      const head = i32[skuRecord + Sku.LANES + lane * LANE_STRIDE] as number;
-      if (head === 0) continue;
-      const ends = this.f64[this.deadline(head - 1)] as number;
-      if (found === 0 || ends < foundEnds) {
-        found = head;
-        foundEnds = ends;
-      }
-    }
+    let found = i32[skuRecord + Sku.LANES] as number;
+    found = this.earlier(found, i32[skuRecord + Sku.LANES + LANE_STRIDE] as number);
+    if (i32[skuRecord + Sku.LOOSE] !== 0) found = this.earlier(found, this.earliestLoose(skuRecord));
     return found - 1;
   }
 
   /** Writes to `out[index]` when the earliest open hold ends, in ms, or 0 when nothing is held. */
   earliestEnd(skuRecord: number, out: Float64Array, index: number): void {
-    out[index] = 0;
-    if (this.i32[skuRecord + Sku.HELD] === 0) {
-      this.f64[skuRecord / 2 + Sku.UNORDERED_F64] = 0;
-      return;
-    }
     const slot = this.earliest(skuRecord);
-    const bound = this.f64[skuRecord / 2 + Sku.UNORDERED_F64] as number;
-    const now = this.f64[Header.NOW_F64] as number;
-    out[index] = slot < 0 ? now : (this.f64[this.deadline(slot)] as number);
-    if (bound > now && (slot < 0 || bound < (out[index] as number))) out[index] = bound;
+    out[index] = slot < 0 ? 0 : (this.f64[this.deadline(slot)] as number);
+  }
+
+  /** Of two holds as slot + 1, 0 for none, the one that ends earlier. */
+  private earlier(a: number, b: number): number {
+    if (a === 0 || b === 0) return a | b;
+    const bEarlier = (this.f64[this.deadline(b - 1)] as number) < (this.f64[this.deadline(a - 1)] as number);
+    return bEarlier ? b : a;
   }
 
   private append(skuRecord: number, lane: number, slot: number): number {
@@ -114,16 +97,41 @@ export class Lanes {
     return lane;
   }
 
-  private prepend(skuRecord: number, lane: number, slot: number): number {
+  /** Links a hold before the first of a list, whose head is at word `head`. */
+  private prepend(head: number, slot: number): void {
     const i32 = this.i32;
-    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
     const record = this.holds + slot * Hold.WORDS;
-    const head = i32[words] as number;
-    i32[record + Hold.LANE_NEXT] = head;
+    const next = i32[head] as number;
+    i32[record + Hold.LANE_NEXT] = next;
     i32[record + Hold.LANE_PREV] = 0;
-    i32[this.holds + (head - 1) * Hold.WORDS + Hold.LANE_PREV] = slot + 1;
-    i32[words] = slot + 1;
-    return lane;
+    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_PREV] = slot + 1;
+    i32[head] = slot + 1;
+  }
+
+  private addLoose(skuRecord: number, slot: number, endsAt: number): number {
+    const i32 = this.i32;
+    const earliest = i32[skuRecord + Sku.LOOSE_EARLIEST] as number;
+    const first = i32[skuRecord + Sku.LOOSE] === 0;
+    // When the earliest is not known, this one may not be it either.
+    if (first || (earliest !== 0 && endsAt < (this.f64[this.deadline(earliest - 1)] as number))) {
+      i32[skuRecord + Sku.LOOSE_EARLIEST] = slot + 1;
+    }
+    this.prepend(skuRecord + Sku.LOOSE, slot);
+    return LOOSE;
+  }
+
+  /** The earliest loose hold as slot + 1, of those at the front of the list when it has to be searched for. */
+  private earliestLoose(skuRecord: number): number {
+    const i32 = this.i32;
+    let earliest = i32[skuRecord + Sku.LOOSE_EARLIEST] as number;
+    if (earliest !== 0) return earliest;
+    let next = i32[skuRecord + Sku.LOOSE] as number;
+    for (let searched = 0; next !== 0 && searched < MOST_SEARCHED; searched++) {
+      earliest = this.earlier(earliest, next);
+      next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_NEXT] as number;
+    }
+    i32[skuRecord + Sku.LOOSE_EARLIEST] = earliest;
+    return earliest;
   }
 
   /** Where a hold's deadline is among the doubles. */

@@ -85,8 +85,9 @@ export const Sku = {
   MAX_PER_HOLD: 25,
   MAX_PER_HOLDER: 26,
   MAX_TTL_MS: 27,
-  /** A lower bound for the deadlines of holds that are in no lane; 0 for none. */
-  UNORDERED_F64: 15,
+  /** Head of the list of holds that fit no lane, and the earliest of them where it is known: slot + 1 both. */
+  LOOSE: 30,
+  LOOSE_EARLIEST: 31,
   WORDS: 32,
 } as const;
 /** Units per holder are counted. */
@@ -95,7 +96,8 @@ export const SKU_COUNTED = 0x100;
 export const SKU_LIMITED = 0x200;
 export const LANES = 2;
 export const LANE_STRIDE = 24;
-export const NO_LANE = 3;
+/** Stands for a lane in the record of a hold that fits none. */
+export const LOOSE = 2;
 
 /** A hold's record: one cache line. */
 export const Hold = {

@@ -4,6 +4,9 @@ import { Status } from '../../protocol/status.ts';
 import { Header, Hold, Key, SKU_COUNTED, SKU_LIMITED, Sku } from './layout.ts';
 import { SegmentState } from './segment-state.ts';
 
+/** More than a SKU can have, so that expireOverdue() does not stop at enough. */
+const ALL_OVERDUE = MAX_QUANTITY + 1;
+
 /**
  * A slice of all SKUs with everything that belongs to them. Pure: no clock, no I/O, no randomness, no threads; the same calls
  * give the same bytes. Whoever owns the segment calls it, one thread at a time, and gives the time in ms.
@@ -55,10 +58,15 @@ export class Segment extends SegmentState {
     if (counted) {
       holderEntry = this.holders.find(sku, holderLo, holderHi);
       const perHolder = i32[record + Sku.MAX_PER_HOLDER] as number;
-      const units = holderEntry < 0 ? 0 : this.holders.units(holderEntry);
-      if (perHolder !== 0 && quantity > perHolder - units) {
-        out[1] = units;
-        return this.refuse(Status.HOLDER_LIMIT, perHolder);
+      if (perHolder !== 0 && quantity > perHolder - this.unitsOf(holderEntry)) {
+        // What stands in the way may be over.
+        this.expireOverdue(record, ALL_OVERDUE);
+        holderEntry = this.holders.find(sku, holderLo, holderHi);
+        const units = this.unitsOf(holderEntry);
+        if (quantity > perHolder - units) {
+          out[1] = units;
+          return this.refuse(Status.HOLDER_LIMIT, perHolder);
+        }
       }
     }
     const available = i32[record + Sku.AVAILABLE] as number;
@@ -327,7 +335,11 @@ export class Segment extends SegmentState {
     return same ? Status.OK : Status.KEY_CONFLICT;
   }
 
-  /** Before a SKU is called out of stock: ends its holds that are due, a few at most; the wheel ends the rest. */
+  private unitsOf(holderEntry: number): number {
+    return holderEntry < 0 ? 0 : this.holders.units(holderEntry);
+  }
+
+  /** Before a HOLD is refused: ends holds of the SKU that are due until `quantity` units are there, a few at most; the wheel ends the rest. */
   private expireOverdue(record: number, quantity: number): void {
     for (let i = 0; i < 16; i++) {
       if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;

@@ -120,7 +120,8 @@ export class Front {
   }
 
   private handOver(): void {
-    const few = this.options.borrow && this.router.inFlight <= BORROW_MOST;
+    const { borrow } = this.options;
+    const few = borrow && !this.router.heavy && this.router.inFlight <= BORROW_MOST;
     this.router.publish();
     for (const link of this.links) {
       if (link.doorbell.isSleeping() && link.shard.waiting() && !(few && this.standIn(link)))

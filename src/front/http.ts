@@ -6,6 +6,7 @@ import { reasonName, Status, statusName } from '../../protocol/status.ts';
 import { Call } from './call.ts';
 import type { Front } from './front.ts';
 import type { HolderHash } from './holder.ts';
+import { isTrustedOrigin } from './origin.ts';
 
 export interface HttpOptions {
   front: Front;
@@ -54,20 +55,16 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
 
   app.put('/v1/skus/:sku', (res, req) => {
     const exchange = new Exchange(res);
-    const sku = exchange.parameter(req, 'SKU');
-    exchange.body(
-      putBody,
-      (body) => sku !== undefined && stock(exchange, sku, StockMode.TOTAL, body.total, body),
-    );
+    const sku = exchange.writable(req) ? exchange.parameter(req, 'SKU') : undefined;
+    if (sku === undefined) return;
+    exchange.body(putBody, (body) => stock(exchange, sku, StockMode.TOTAL, body.total, body));
   });
 
   app.post('/v1/skus/:sku/restock', (res, req) => {
     const exchange = new Exchange(res);
-    const sku = exchange.parameter(req, 'SKU');
-    exchange.body(
-      restockBody,
-      (body) => sku !== undefined && stock(exchange, sku, StockMode.DELTA, body.delta, undefined),
-    );
+    const sku = exchange.writable(req) ? exchange.parameter(req, 'SKU') : undefined;
+    if (sku === undefined) return;
+    exchange.body(restockBody, (body) => stock(exchange, sku, StockMode.DELTA, body.delta, undefined));
   });
 
   app.get('/v1/skus/:sku', (res, req) => {
@@ -188,7 +185,15 @@ class Exchange {
     }
   }
 
-  /** Reads and checks a JSON body. */
+  /** Whether the request may change anything; answered when not. */
+  writable(req: uWS.HttpRequest): boolean {
+    const origin = req.getHeader('origin');
+    if (isTrustedOrigin(origin)) return true;
+    this.problem(403, 'FORBIDDEN', `pages of ${origin} may not use this server`);
+    return false;
+  }
+
+  /** Reads and checks a JSON body. Only while the request is not answered. */
   body<T>(schema: z.ZodType<T>, then: (body: T) => void): void {
     const parts: Buffer[] = [];
     let bytes = 0;
@@ -247,6 +252,7 @@ class Exchange {
 const REASON_PHRASES: Record<number, string> = {
   200: 'OK',
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',
   413: 'Content Too Large',

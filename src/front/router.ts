@@ -42,6 +42,8 @@ export class Router {
   draining = false;
   /** Commands put into rings and not answered yet, over all connections. */
   inFlight = 0;
+  /** Whether a command routed since the last publication reads a whole segment, for milliseconds. */
+  heavy = false;
   /** Commands put into rings since they were last published. */
   unpublished = 0;
   /** Counters for whoever watches. */
@@ -94,9 +96,10 @@ export class Router {
     }
     if (writer.pos > 0) this.flush(connection, mode);
     if (broken !== 0) this.noteBroken(connection, broken);
+    else connection.brokenFrames = 0;
   }
 
-  /** Counts a frame that could not be read to its end; a connection that sends nothing else is closed. */
+  /** Counts frames in a row that could not be read to their end; a connection that sends nothing else is closed. */
   noteBroken(connection: Connection, reason: number): void {
     if (++connection.brokenFrames < MAX_BROKEN_FRAMES) return;
     connection.sink.close(
@@ -108,6 +111,7 @@ export class Router {
   /** Makes the commands routed so far visible to their workers. */
   publish(): void {
     this.unpublished = 0;
+    this.heavy = false;
     for (const ring of this.commands) ring.publish();
   }
 
@@ -143,6 +147,7 @@ export class Router {
       this.answerTime(frame);
       return;
     } else {
+      this.heavy = true;
       segment = lo;
       if (segment >= this.owners.length) {
         this.answer(frame, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2);

@@ -10,6 +10,7 @@ import type { Hello } from './hello.ts';
 import type { HolderHash } from './holder.ts';
 import { routeHttp } from './http.ts';
 import { encode } from './message.ts';
+import { isTrustedOrigin } from './origin.ts';
 import { readText, writeText } from './text.ts';
 
 export interface SocketServerOptions {
@@ -107,6 +108,11 @@ export class SocketServer {
     const bytes = Buffer.byteLength(holder);
     if (bytes < 1 || bytes > MAX_HOLDER_BYTES) {
       res.writeStatus('400 Bad Request').end(`holder must be 1 to ${MAX_HOLDER_BYTES} bytes, not ${bytes}\n`);
+      return;
+    }
+    const origin = req.getHeader('origin');
+    if (!isTrustedOrigin(origin)) {
+      res.writeStatus('403 Forbidden').end(`pages of ${origin} may not use this server\n`);
       return;
     }
     if (front.connections.count >= maxConnections || front.router.draining) {

@@ -20,7 +20,10 @@ export function readText(text: string): TextCommand {
   } catch {
     return { bytes: undefined, mode: Mode.JSON_NAMES };
   }
-  if (!Array.isArray(value)) return { bytes: undefined, mode: Mode.JSON_NAMES };
+  // A command is flat. What is not would be encoded by recursion, and a client decides how deep.
+  if (!Array.isArray(value) || value.some((element) => typeof element === 'object' && element !== null)) {
+    return { bytes: undefined, mode: Mode.JSON_NAMES };
+  }
   if (typeof value[0] !== 'string') return { bytes: encode(value), mode: Mode.JSON };
   const op = opByName(value[0].toUpperCase());
   return { bytes: encode([op, ...value.slice(1)]), mode: Mode.JSON_NAMES };

@@ -1,9 +1,10 @@
 import { anchorClock, clockFrom } from '../base/clock.ts';
+import { segmentBytes } from '../core/layout.ts';
 import { Front } from '../front/front.ts';
 import { type AckLevel, Hello } from '../front/hello.ts';
 import { HolderHash } from '../front/holder.ts';
 import { SocketServer } from '../front/socket-server.ts';
-import { allocateEngine, type EngineMemory } from '../shard/memory.ts';
+import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import type { Settings } from './settings.ts';
 import { Supervisor, type WorkerEvent } from './supervisor.ts';
 
@@ -42,7 +43,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const onHopeless = hooks.onHopeless ?? endProcess;
   const anchor = anchorClock();
   const clock = clockFrom(anchor);
-  const memory = allocateEngine({
+  const memory = allocate({
     workers: settings.workers,
     segments: settings.segments,
     segment: {
@@ -124,6 +125,24 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     memory,
     stop,
   };
+}
+
+/** The tables of the settings do not fit the address space that the process may have. */
+export class OutOfMemoryError extends Error {
+  override readonly name = 'OutOfMemoryError';
+}
+
+function allocate(options: EngineOptions): EngineMemory {
+  try {
+    return allocateEngine(options);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const gib = (segmentBytes(options.segment) * options.segments) / 2 ** 30;
+    throw new OutOfMemoryError(
+      `The tables need ${gib.toFixed(1)} GiB of address space, ${options.segments} segments together, and the system gave less. ` +
+        'Lower --holds-per-segment and --keys-per-segment, or raise the limit (ulimit -v).',
+    );
+  }
 }
 
 function fencedSegments(front: Front): number[] {

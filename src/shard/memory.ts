@@ -18,6 +18,8 @@ export const Control = {
   /** Commands run, by the worker and by the front for it; wrap around. */
   COMMANDS: 65,
   BORROWED: 66,
+  /** The longest turn in which the worker did something, in µs; whoever measures sets it back. */
+  LONGEST_TURN_US: 67,
   /** A fault that a test asks for: see Fault in faults.ts. Its argument. */
   FAULT: 96,
   FAULT_SEGMENT: 97,

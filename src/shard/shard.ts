@@ -1,5 +1,5 @@
 import { Cursor } from '../../protocol/cursor.ts';
-import { OP_SHAPES, Route } from '../../protocol/ops.ts';
+import { OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { CommandHead, executeCommand } from '../core/execute.ts';
@@ -44,6 +44,8 @@ export class Shard {
   private readonly cursor = new Cursor();
   private readonly writer: Writer;
   private nextToExpire = 0;
+  /** Whether the group at hand ends with an INSPECT, which takes as long as thousands of other commands. */
+  private inspected = false;
   /** The time of this turn. In an array of values of any kind a number stays boxed, so that no call has to box it anew. */
   private readonly time: unknown[] = [undefined];
   /** The commands gathered last: where they lie, and the ring's position behind each. */
@@ -121,6 +123,8 @@ export class Shard {
       if (gathered === 0) break;
       for (let i = 0; i < gathered; i++) this.runCommand(i);
       done += gathered;
+      // Time has passed: the caller looks at the clock, and at what else is due.
+      if (this.inspected) break;
     }
     return done;
   }
@@ -133,7 +137,8 @@ export class Shard {
     const room = this.replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
     if (room === 1 && !this.replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
     let gathered = 0;
-    while (gathered < room) {
+    this.inspected = false;
+    while (gathered < room && !this.inspected) {
       const at = commands.next();
       if (at < 0) break;
       starts[gathered] = at;
@@ -141,6 +146,7 @@ export class Shard {
       tags[gathered] = commands.tag;
       positions[gathered] = commands.position;
       gathered++;
+      this.inspected = infoOp(i32[at >> 2] as number) === Op.INSPECT;
     }
     // Three rounds of loads, see SegmentState.touch(): what one round loads tells where the next one has to look.
     for (let i = 0; i < gathered; i++) {
@@ -179,6 +185,7 @@ export class Shard {
     const reply = replies.claim(REPLY_RECORD_BYTES, this.tags[i] as number);
     writer.pos = reply + REPLY_HEAD_BYTES;
     // Plain stores: a thread that dies is dead before another looks, and the kernel orders that.
+    control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
     control[Control.MARK] = number + 1;
     strike(control, number);
     const status = executeCommand(this.segmentAt(number), head, cursor, writer, this.time[0] as number);

@@ -46,6 +46,7 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
       doorbell.sleep(LEASE_SLEEP_MS, never);
       continue;
     }
+    const startedMs = performance.now();
     const now = clock();
     let work = shard.runCommands(now, COMMAND_BATCH);
     shard.publish();
@@ -63,7 +64,14 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     }
     const sleepMs = work > 0 ? 0 : shard.anyOpen() ? EXPIRY_SLEEP_MS : IDLE_SLEEP_MS;
     shard.release();
+    if (work > 0) noteTurn(control, performance.now() - startedMs);
     if (work === 0 && stopping() && !shard.waiting()) return;
     idle.idle(work, ready, sleepMs);
   }
+}
+
+/** Between two turns commands wait, so the longest tells how long a pause a client may have felt. */
+function noteTurn(control: Int32Array, tookMs: number): void {
+  const tookUs = Math.ceil(tookMs * 1000);
+  if (tookUs > (control[Control.LONGEST_TURN_US] as number)) control[Control.LONGEST_TURN_US] = tookUs;
 }

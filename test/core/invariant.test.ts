@@ -116,6 +116,13 @@ const BROKEN: [fact: string, damage: () => void, said: RegExp][] = [
     },
     /SKU 0: lane 0 descends at slot 1/,
   ],
+  [
+    'the list of loose holds',
+    () => {
+      i32[pen + Sku.LOOSE] = i32[pen + Sku.LANES + 1];
+    },
+    /SKU 0: the loose holds are not linked back at slot \d+/,
+  ],
   ['the tail of a lane', () => i32[pen + Sku.LANES + 1]--, /SKU 0: lane 0 ends elsewhere than at its tail/],
   [
     'how many are in the lanes',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Prng } from '../../src/base/prng.ts';
 import { Lanes } from '../../src/core/lanes.ts';
-import { Header, Hold, LANES, layoutSegment, NO_LANE, Sku, viewSegment } from '../../src/core/layout.ts';
+import { Header, Hold, LOOSE, layoutSegment, Sku, viewSegment } from '../../src/core/layout.ts';
 import { makeSegment, T0 } from './fixtures.ts';
 
 const SLOTS = 48;
@@ -14,29 +14,18 @@ interface Placed {
 }
 
 describe('the lanes of a SKU', () => {
-  it(`know exactly which hold ends first while there are at most ${LANES} times to live`, () => {
-    for (const seed of SEEDS) {
-      const times = seed % 2 === 0 ? [500] : [30, 500];
-      play(new Prng(seed), times, (answer, ends) => {
-        expect(answer).toBe(ends[0] ?? 0);
-      });
-    }
-  });
+  it.each([[[500]], [[30, 500]], [[1, 30, 70, 90, 200, 500, 333]]])(
+    'know exactly which hold ends first, with times to live of %j',
+    (times) => {
+      for (const seed of SEEDS) {
+        play(new Prng(seed), times, (answer, ends) => {
+          expect(answer).toBe(ends[0] ?? 0);
+        });
+      }
+    },
+  );
 
-  it('give an estimate that is never before now for any mixture, and 0 when nothing is held', () => {
-    const answers = { exact: 0, all: 0 };
-    for (const seed of SEEDS) {
-      play(new Prng(seed), [1, 30, 70, 90, 200, 500, 333], (answer, ends, now) => {
-        expect(answer === 0).toBe(ends.length === 0);
-        if (answer !== 0) expect(answer).toBeGreaterThanOrEqual(Math.min(now, ends[0] as number));
-        if (answer === (ends[0] ?? 0)) answers.exact++;
-        answers.all++;
-      });
-    }
-    expect(answers.exact).toBeGreaterThan(answers.all / 2);
-  });
-
-  it('take a hold before the first as well as behind the last, and leave out what fits nowhere', () => {
+  it('take a hold before the first as well as behind the last, and keep what fits nowhere apart', () => {
     const { lanes, record, put, earliestEnd, i32 } = makeLanes();
     i32[record + Sku.HELD] = 9;
     const add = (slot: number, endsAt: number): number => {
@@ -50,20 +39,16 @@ describe('the lanes of a SKU', () => {
     expect(add(4, 50)).toBe(0);
     expect(lanes.earliest(record)).toBe(4);
     expect(add(5, 150)).toBe(1);
-    expect(add(6, 160)).toBe(NO_LANE);
+    expect(add(6, 160)).toBe(LOOSE);
     expect(earliestEnd(T0)).toBe(T0 + 50);
     remove(4, 0);
     remove(0, 0);
     remove(5, 1);
-    // The one in no lane is not forgotten as long as its deadline lies ahead.
     expect(earliestEnd(T0)).toBe(T0 + 160);
-    expect(earliestEnd(T0 + 159)).toBe(T0 + 160);
-    remove(6, NO_LANE);
+    remove(6, LOOSE);
     expect(earliestEnd(T0 + 160)).toBe(T0 + 200);
-    // A later one that fits nowhere takes the place of a bound that has passed.
-    earliestEnd(T0 + 170);
     put(7, T0 + 240);
-    expect(lanes.add(record, 7)).toBe(NO_LANE);
+    expect(lanes.add(record, 7)).toBe(LOOSE);
     remove(2, 1);
     expect(earliestEnd(T0 + 170)).toBe(T0 + 210);
     remove(8, 0);
@@ -93,7 +78,6 @@ describe('the lanes of a SKU', () => {
         const endsAt = now + random.pick(times);
         put(slot, endsAt);
         i32[record + Sku.HELD] = placed.length;
-        earliestEnd(now);
         placed.push({ slot, endsAt, lane: lanes.add(record, slot) });
       }
       i32[record + Sku.HELD] = placed.length;

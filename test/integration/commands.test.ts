@@ -103,6 +103,8 @@ describe('commands over a real socket', () => {
       ['["HODL",5,"json"]', [5, 'MALFORMED', 'UNKNOWN_OP', 0]],
       ['{"op":"HOLD"}', [0, 'ERROR', 'MALFORMED', 'NOT_JSON', 0]],
       ['nonsense', [0, 'ERROR', 'MALFORMED', 'NOT_JSON', 0]],
+      [`${'['.repeat(5000)}${']'.repeat(5000)}`, [0, 'ERROR', 'MALFORMED', 'NOT_JSON', 0]],
+      [`["HOLD",1,${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}]`, [0, 'ERROR', 'MALFORMED', 'NOT_JSON', 0]],
       ['[9007199254740993]', [0, 2, Status.MALFORMED, Reason.WRONG_COUNT, 10]],
     ];
     for (const [send, answer] of cases) {
@@ -163,6 +165,19 @@ describe('the same over HTTP', () => {
     ['a fraction', () => put('/v1/skus/a', '{"total":1.5}'), 400, 'MALFORMED'],
     ['a long name', () => put(`/v1/skus/${'x'.repeat(65)}`, '{"total":1}'), 400, 'MALFORMED'],
     ['broken escapes', () => json('/v1/skus/%E0%A4%A'), 400, 'MALFORMED'],
+    ['broken escapes before a body', () => put('/v1/skus/%zz', '{"total":1}'), 400, 'MALFORMED'],
+    ['the same in a restock', () => post('/v1/skus/%ff/restock', '{"delta":1}'), 400, 'MALFORMED'],
+    [
+      "another site's page",
+      () =>
+        json('/v1/skus/a', {
+          method: 'PUT',
+          body: '{"total":1}',
+          headers: { origin: 'https://example.com' },
+        }),
+      403,
+      'FORBIDDEN',
+    ],
     ['a large body', () => put('/v1/skus/a', `{"total":1${' '.repeat(5000)}}`), 413, 'MALFORMED'],
     ['below what is there', () => post('/v1/skus/fresh/restock', '{"delta":-1}'), 409, 'STOCK_LIMIT'],
     ['no hold id', () => json('/v1/holds/abc'), 400, 'MALFORMED'],

@@ -163,6 +163,27 @@ describe('what cannot be survived is closed with a code and a reason', () => {
     expect(await client.closed).toMatchObject({ code: 1008 });
   });
 
+  it('one that sends noise now and then may stay', async () => {
+    const client = await RawClient.connect(server.url);
+    for (let i = 0; i < 3 * MAX_BROKEN_FRAMES; i++) {
+      client.sendBytes(hex('c1'));
+      if (i % 5 === 4) expect((await client.call(Op.TIME))[0]).toBe(Status.OK);
+    }
+    await client.close();
+  });
+
+  it('a page of another site: refused at the handshake', async () => {
+    const socket = createConnection(server.port, '127.0.0.1');
+    const lines = ['Host: x', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13'];
+    lines.push('Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Origin: https://example.com');
+    socket.write(`GET /v1/ws HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+    const answer = await new Promise<string>((resolve) =>
+      socket.once('data', (data) => resolve(String(data))),
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 403 /);
+    socket.destroy();
+  });
+
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'random bytes, seed %i: an answer or a close, and the server lives',
     async (seed) => {

@@ -19,7 +19,10 @@ describe('the bench command', () => {
     expect(report.echo.commandsPerSecond).toBe(report.echo.onePerFrame.commandsPerSecond);
     expect(report.wire.shareOfEcho).toBe(report.wire.onePerFrame.shareOfEcho);
     expect(report.wire.books).toMatchObject({ violations: 0, held: 0, sold: 0 });
+    expect(report.expiry.lateMs.p99).toBeGreaterThanOrEqual(0);
+    expect(report.expiry.verified).toBe(true);
     expect(report.targets).toHaveLength(5);
+    expect(report.limits).toHaveLength(2);
   });
 
   it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {
@@ -30,7 +33,7 @@ describe('the bench command', () => {
   });
 
   it.each([
-    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire/],
+    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire, expiry/],
     [['--repeats', '0'], /whole number from 1/],
     [['--seconds', 'long'], /number above 0/],
     [['--unheard-of'], /unknown option/],

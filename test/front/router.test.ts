@@ -1,0 +1,301 @@
+import { describe, expect, it } from 'vitest';
+import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT } from '../../protocol/limits.ts';
+import { Op, PUSH, Push } from '../../protocol/ops.ts';
+import { Reason, Status } from '../../protocol/status.ts';
+import { SkuHash } from '../../src/base/hash.ts';
+import { Connections } from '../../src/front/connections.ts';
+import { BUSY_RETRY_MS, Router, STOPPING_RETRY_MS } from '../../src/front/router.ts';
+import { RingConsumer } from '../../src/ring/consumer.ts';
+import { RingProducer } from '../../src/ring/producer.ts';
+import {
+  COMMAND_HEAD_BYTES,
+  infoCount,
+  infoMode,
+  infoOp,
+  infoRequestBytes,
+  infoSegment,
+  Mode,
+} from '../../src/shard/records.ts';
+import { type EngineFixture, frameOf, HOLDER, makeMemory, NOW, RecordingSink, skuIn } from './fixtures.ts';
+
+const SEGMENTS = 4;
+const BROKEN = Uint8Array.of(0xc1);
+
+/** A router with two workers by default; what it puts into their rings is read by hand. */
+function setUp(fixture: EngineFixture = {}) {
+  const memory = makeMemory({ workers: 2, segments: SEGMENTS, ...fixture });
+  const owners = new Int32Array(memory.owners);
+  const router = new Router({
+    commands: memory.workers.map((own) => new RingProducer(own.sab, own.commands, own.commandRingBytes)),
+    owners,
+    clock: () => NOW,
+  });
+  const rings = memory.workers.map((own) => new RingConsumer(own.sab, own.commands, own.commandRingBytes));
+  const connections = new Connections();
+  const client = () => {
+    const sink = new RecordingSink();
+    const connection = connections.add(sink, HOLDER.lo, HOLDER.hi);
+    const send = (frame: Uint8Array, mode: number = Mode.BINARY) => router.onFrame(connection, frame, mode);
+    return { sink, connection, send };
+  };
+  return { router, owners, rings, connections, client, ...client() };
+}
+
+/** What a record in a command ring says. */
+function readRecord(ring: RingConsumer) {
+  const at = ring.next();
+  if (at < 0) return undefined;
+  const [info, holderLo, holderHi, lo, hi] = ring.i32.slice(at >> 2, (at >> 2) + 5);
+  return {
+    tag: ring.tag,
+    op: infoOp(info),
+    count: infoCount(info),
+    mode: infoMode(info),
+    requestBytes: infoRequestBytes(info),
+    segment: infoSegment(info),
+    holderLo,
+    holderHi,
+    lo,
+    hi,
+    bytes: ring.u8.slice(at + COMMAND_HEAD_BYTES, at + ring.length),
+  };
+}
+
+function hashOf(sku: string): SkuHash {
+  const hash = new SkuHash();
+  const name = Buffer.from(sku);
+  hash.run(name, 0, name.length);
+  return hash;
+}
+
+const holdId = (segment: number, slot = 5, generation = 9) =>
+  BigInt(generation) * 2n ** 32n + BigInt(segment) * 2n ** 22n + BigInt(slot);
+
+describe('a command that a worker has to answer', () => {
+  it.each([0, 1, 2, 3])('goes to the ring of the worker that owns its SKU, segment %i', (segment) => {
+    const { send, rings, router, connection, sink } = setUp();
+    const sku = skuIn(segment, SEGMENTS);
+    const { lo, hi } = hashOf(sku);
+    send(frameOf([Op.HOLD, 300, sku, 2, 1000]));
+    router.publish();
+    expect(readRecord(rings[segment % 2])).toEqual({
+      ...{ tag: connection.index, op: Op.HOLD, count: 5, mode: Mode.BINARY, requestBytes: 3, segment },
+      ...{ holderLo: HOLDER.lo, holderHi: HOLDER.hi, lo, hi },
+      // From the request id on, as it came.
+      bytes: frameOf([Op.HOLD, 300, sku, 2, 1000]).slice(2),
+    });
+    expect(readRecord(rings[1 - (segment % 2)])).toBeUndefined();
+    expect([connection.inFlight, router.inFlight, sink.frames]).toEqual([1, 1, []]);
+  });
+
+  it.each([0, 1, 2, 3])('goes by the segment in the id of its hold, segment %i', (segment) => {
+    const { send, rings, router } = setUp();
+    send(frameOf([Op.CONFIRM, 7, holdId(segment)]));
+    router.publish();
+    expect(readRecord(rings[segment % 2])).toMatchObject({
+      op: Op.CONFIRM,
+      segment,
+      hi: 9,
+      lo: (segment << 22) | 5,
+    });
+  });
+
+  it('goes to whoever owns its segment now', () => {
+    const { send, rings, router, owners } = setUp();
+    owners[2] = 1;
+    send(frameOf([Op.INSPECT, 7, 2]));
+    router.publish();
+    expect(readRecord(rings[0])).toBeUndefined();
+    expect(readRecord(rings[1])).toMatchObject({ op: Op.INSPECT, segment: 2 });
+  });
+
+  it('is seen by the worker when it is published, and not before', () => {
+    const { send, rings, router } = setUp();
+    send(frameOf([Op.INSPECT, 7, 0]));
+    expect([router.unpublished, rings[0].fill()]).toEqual([1, 0]);
+    router.publish();
+    expect(router.unpublished).toBe(0);
+    expect(rings[0].fill()).toBeGreaterThan(0);
+  });
+
+  it('stays in order with those before and behind it', () => {
+    const { send, rings, router } = setUp({ workers: 1 });
+    const ids = Array.from({ length: 50 }, (_, i) => i + 1);
+    send(frameOf(...ids.slice(0, 30).map((id) => [Op.INSPECT, id, id % SEGMENTS])));
+    send(frameOf(...ids.slice(30).map((id) => [Op.READ, id, 'sku'])));
+    router.publish();
+    expect(ids.map(() => readRecord(rings[0])?.bytes[0])).toEqual(ids);
+  });
+});
+
+describe('what the front answers by itself', () => {
+  it.each<[string, unknown[], unknown[]]>([
+    ['TIME', [Op.TIME, 1], [1, Status.OK, NOW]],
+    ['a hold of a segment that is not there', [Op.CONFIRM, 2, holdId(SEGMENTS)], [2, Status.UNKNOWN_HOLD]],
+    [
+      'an INSPECT of such a segment',
+      [Op.INSPECT, 3, SEGMENTS],
+      [3, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2],
+    ],
+    ['an unknown op', [11, 4], [4, Status.MALFORMED, Reason.UNKNOWN_OP, 0]],
+    ['too few arguments', [Op.HOLD, 5, 'pen'], [5, Status.MALFORMED, Reason.WRONG_COUNT, 0]],
+    ['an empty SKU', [Op.READ, 6, ''], [6, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2]],
+  ])('%s', (_name, command, reply) => {
+    const { send, sink, connection, rings, router } = setUp();
+    send(frameOf(command));
+    router.publish();
+    expect(sink.frames).toEqual([[reply]]);
+    expect([connection.inFlight, rings[0].fill(), rings[1].fill()]).toEqual([0, 0, 0]);
+  });
+
+  it.each([
+    ['ASCII', [0x70, 0x65, 0x6e], true],
+    ['two bytes for a letter', [0xc3, 0xa9], true],
+    ['half a letter', [0xc3], false],
+    ['a byte that begins nothing', [0x70, 0xff], false],
+  ])('is refused for its encoding, or not: %s', (_name, sku, fine) => {
+    const { send, sink, connection } = setUp();
+    send(Uint8Array.of(0x93, Op.READ, 9, 0xa0 | sku.length, ...sku));
+    expect(connection.inFlight).toBe(fine ? 1 : 0);
+    expect(sink.messages).toEqual(fine ? [] : [[9, Status.MALFORMED, Reason.NOT_UTF8, 2]]);
+  });
+
+  it('leaves in one frame, in order, with what a worker answers left out', () => {
+    const { send, sink } = setUp();
+    send(frameOf([Op.TIME, 1], [Op.READ, 2, 'pen'], [77, 3], [Op.TIME, 4]));
+    expect(sink.frames).toEqual([
+      [
+        [1, Status.OK, NOW],
+        [3, Status.MALFORMED, Reason.UNKNOWN_OP, 0],
+        [4, Status.OK, NOW],
+      ],
+    ]);
+  });
+
+  it(`leaves in frames of at most ${MAX_FRAME_BYTES} bytes when it is more`, () => {
+    const { send, sink } = setUp();
+    const count = Math.floor(MAX_FRAME_BYTES / 5);
+    send(frameOf(...Array.from({ length: count }, (_, i) => [Op.TIME, 10_000 + i])));
+    expect(sink.bytes.length).toBeGreaterThan(2);
+    expect(Math.max(...sink.bytes.map((bytes) => bytes.length))).toBeLessThanOrEqual(MAX_FRAME_BYTES);
+    expect(sink.messages).toEqual(Array.from({ length: count }, (_, i) => [10_000 + i, Status.OK, NOW]));
+  });
+
+  it.each([Mode.JSON, Mode.JSON_NAMES, Mode.INTERNAL])(
+    'goes out decoded to who asked so, mode %i',
+    (mode) => {
+      const { send, sink } = setUp();
+      send(frameOf([Op.TIME, 1], [77, 2]), mode);
+      expect(sink.frames).toEqual([]);
+      expect(sink.decoded).toEqual([
+        { mode, message: [1, Status.OK, NOW] },
+        { mode, message: [2, Status.MALFORMED, Reason.UNKNOWN_OP, 0] },
+      ]);
+    },
+  );
+
+  it('ends with the connection when sending closes it, and so do the commands behind it', () => {
+    const { send, sink, connection, connections, router } = setUp();
+    sink.onSend = () => connections.close(connection);
+    const times = Array.from({ length: 6000 }, (_, i) => [Op.TIME, i + 1]);
+    send(frameOf(...times, [Op.READ, 9999, 'pen']));
+    expect(sink.frames).toHaveLength(1);
+    expect([connection.inFlight, router.inFlight, router.unpublished]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('a frame that cannot be read to its end', () => {
+  it('has the commands before the break answered, and those behind it unread', () => {
+    const { send, sink } = setUp();
+    send(Uint8Array.from([...frameOf([Op.TIME, 1]), ...BROKEN, ...frameOf([Op.TIME, 2])]));
+    expect(sink.messages).toEqual([
+      [1, Status.OK, NOW],
+      [PUSH, Push.ERROR, Status.MALFORMED, Reason.NOT_A_COMMAND, 3],
+    ]);
+  });
+
+  it.each([
+    ['a command without a request id', frameOf([Op.TIME, 'x']), Reason.BAD_REQUEST_ID],
+    ['a command of nothing', frameOf([]), Reason.WRONG_COUNT],
+  ])('is another matter than %s, behind which it goes on', (_name, bytes, reason) => {
+    const { send, sink, connection } = setUp();
+    send(Uint8Array.from([...bytes, ...frameOf([Op.TIME, 2])]));
+    expect(sink.messages).toEqual([
+      [PUSH, Push.ERROR, Status.MALFORMED, reason, bytes.length],
+      [2, Status.OK, NOW],
+    ]);
+    expect(connection.brokenFrames).toBe(0);
+  });
+
+  it('has the command in which it breaks answered when its request id was read', () => {
+    const { send, sink } = setUp();
+    send(frameOf([Op.READ, 5, 'pencil']).slice(0, -2));
+    expect(sink.messages).toEqual([
+      [5, Status.MALFORMED, Reason.TRUNCATED, 2],
+      [PUSH, Push.ERROR, Status.MALFORMED, Reason.TRUNCATED, expect.any(Number)],
+    ]);
+  });
+
+  it(`closes the connection with 1008 at number ${MAX_BROKEN_FRAMES}, not before`, () => {
+    const { send, sink, client } = setUp();
+    const other = client();
+    for (let i = 1; i < MAX_BROKEN_FRAMES; i++) send(BROKEN);
+    other.send(BROKEN);
+    expect(sink.closes).toEqual([]);
+    // In a row: one that is whole lets all be forgotten.
+    send(frameOf([Op.TIME, 1]));
+    for (let i = 1; i < MAX_BROKEN_FRAMES; i++) send(BROKEN);
+    expect(sink.closes).toEqual([]);
+    send(BROKEN);
+    expect(sink.closes).toEqual([{ code: 1008, reason: expect.stringContaining('NOT_A_COMMAND') }]);
+    expect(other.sink.closes).toEqual([]);
+  });
+});
+
+describe('a command for which there is no room', () => {
+  it('is refused BUSY when the ring is full, while another worker takes its commands', () => {
+    const { send, sink, router, rings } = setUp();
+    const long = 'x'.repeat(60);
+    const [full, other] = [0, 1].map((segment) => skuIn(segment, SEGMENTS));
+    let sent = 0;
+    while (sink.frames.length === 0 && sent < 5000) {
+      send(frameOf([Op.HOLD, ++sent, full, 1, 1000, long]));
+    }
+    expect(sink.messages).toEqual([[sent, Status.BUSY, BUSY_RETRY_MS]]);
+    expect([router.inFlight, router.refusedBusy]).toEqual([sent - 1, 1]);
+    send(frameOf([Op.READ, 9000, other]));
+    expect(sink.frames).toHaveLength(1);
+    router.publish();
+    let records = 0;
+    while (readRecord(rings[0]) !== undefined) records++;
+    expect(records).toBe(sent - 1);
+    rings[0].release();
+    send(frameOf([Op.HOLD, 9001, full, 1, 1000, long]));
+    expect(sink.frames).toHaveLength(1);
+  });
+
+  it(`is refused BUSY when its connection has ${MAX_IN_FLIGHT} under way, and that connection only`, () => {
+    const { send, sink, client, connection, router } = setUp({ commandRingBytes: 2 ** 22 });
+    const other = client();
+    for (let sent = 0; sent < MAX_IN_FLIGHT; sent += 256) {
+      send(frameOf(...Array.from({ length: 256 }, (_, i) => [Op.READ, sent + i + 1, 'pen'])));
+    }
+    expect([sink.frames, connection.inFlight]).toEqual([[], MAX_IN_FLIGHT]);
+    send(frameOf([Op.READ, 99_999, 'pen'], [Op.TIME, 100_000]));
+    other.send(frameOf([Op.READ, 1, 'pen']));
+    expect(sink.messages).toEqual([
+      [99_999, Status.BUSY, BUSY_RETRY_MS],
+      [100_000, Status.OK, NOW],
+    ]);
+    expect([other.sink.frames, other.connection.inFlight]).toEqual([[], 1]);
+    expect(router.inFlight).toBe(MAX_IN_FLIGHT + 1);
+  });
+});
+
+it('a router that drains refuses every command, with the time after which to come back', () => {
+  const { send, sink, router, connection } = setUp();
+  router.draining = true;
+  send(frameOf([Op.HOLD, 1, 'pen', 1, 1000], [Op.CONFIRM, 2, holdId(1)], [Op.TIME, 3]));
+  expect(sink.messages).toEqual([1, 2, 3].map((id) => [id, Status.UNAVAILABLE, STOPPING_RETRY_MS]));
+  expect([connection.inFlight, router.unpublished]).toEqual([0, 0]);
+});

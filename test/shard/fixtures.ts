@@ -1,0 +1,113 @@
+import { Op, StockMode } from '../../protocol/ops.ts';
+import { Status } from '../../protocol/status.ts';
+import { Connections } from '../../src/front/connections.ts';
+import { decodeAll } from '../../src/front/message.ts';
+import { Router } from '../../src/front/router.ts';
+import { RingConsumer } from '../../src/ring/consumer.ts';
+import { RingProducer } from '../../src/ring/producer.ts';
+import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
+import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
+import { Shard } from '../../src/shard/shard.ts';
+import {
+  type EngineFixture,
+  frameOf,
+  HOLDER,
+  makeMemory,
+  NOW,
+  RecordingSink,
+  skuIn,
+  work,
+} from '../front/fixtures.ts';
+
+export const SEGMENTS = 4;
+export const sku = (segment: number) => skuIn(segment, SEGMENTS);
+
+export interface ReplyRecord {
+  readonly tag: number;
+  readonly op: number;
+  readonly mode: number;
+  readonly status: number;
+  readonly reply: unknown[];
+}
+
+/** An engine with one worker, which is played by Shard objects, between a router and the test, which reads the replies. */
+export class Rig {
+  readonly memory: EngineMemory;
+  readonly shard: Shard;
+  private readonly router: Router;
+  private readonly replies: RingConsumer;
+  private readonly connections = new Connections();
+  private readonly sink = new RecordingSink();
+
+  constructor(fixture: EngineFixture = {}) {
+    this.memory = makeMemory({ segments: SEGMENTS, ...fixture });
+    const [own] = this.memory.workers;
+    this.router = new Router({
+      commands: this.memory.workers.map(
+        (own) => new RingProducer(own.sab, own.commands, own.commandRingBytes),
+      ),
+      owners: new Int32Array(this.memory.owners),
+      clock: () => NOW,
+    });
+    this.replies = new RingConsumer(own.sab, own.replies, own.replyRingBytes);
+    this.shard = new Shard(this.memory, 0);
+    // So that a tag of zero is not taken for a right one.
+    for (let i = 0; i < 5; i++) this.connections.add(this.sink, 0, 0);
+  }
+
+  /** Another thread's view of the worker. */
+  anotherShard(): Shard {
+    return new Shard(this.memory, 0);
+  }
+
+  /** Puts commands into the ring, from a connection of their own. Returns its index, which is their tag. */
+  send(commands: unknown[][], mode: number = Mode.BINARY): number {
+    const connection = this.connections.add(this.sink, HOLDER.lo, HOLDER.hi);
+    this.router.onFrame(connection, frameOf(...commands), mode);
+    if (this.sink.frames.length > 0)
+      throw new Error(`the router answered ${JSON.stringify(this.sink.messages)}`);
+    this.router.publish();
+    return connection.index;
+  }
+
+  /** All replies that are published, their room given back. */
+  take(): ReplyRecord[] {
+    const { replies } = this;
+    const taken: ReplyRecord[] = [];
+    for (let at = replies.next(); at >= 0; at = replies.next()) {
+      const info = replies.i32[at >> 2];
+      const bytes = replies.u8.slice(at + REPLY_HEAD_BYTES, at + replies.length);
+      const [reply] = decodeAll(bytes) as unknown[][];
+      taken.push({
+        tag: replies.tag,
+        op: infoOp(info),
+        mode: infoMode(info),
+        status: infoStatus(info),
+        reply,
+      });
+    }
+    replies.release();
+    return taken;
+  }
+
+  /** Runs commands to their end. Returns the replies without their request ids. */
+  call(commands: unknown[][], nowMs = NOW): unknown[][] {
+    this.send(commands.map(([op, ...args], i) => [op, i + 1, ...args]));
+    work(this.shard, nowMs);
+    return this.take().map(({ reply }) => reply.slice(1));
+  }
+
+  /** Stocks one SKU in every segment. */
+  stockAll(units = 1_000_000): void {
+    const commands = Array.from({ length: SEGMENTS }, (_, i) => [Op.STOCK, sku(i), StockMode.TOTAL, units]);
+    for (const [status] of this.call(commands)) {
+      if (status !== Status.OK) throw new Error(`STOCK was refused with ${status}`);
+    }
+  }
+}
+
+/** Takes the lease as a worker's thread, which the test expects to be free. */
+export function lease(shard: Shard): Shard {
+  if (!shard.acquire(Lease.WORKER)) throw new Error('somebody else has the lease');
+  return shard;
+}
