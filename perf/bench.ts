@@ -74,7 +74,7 @@ function suiteOptions(flags: Flags): SuiteOptions {
     ringRecords: Math.round(20_000_000 * seconds),
     core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
     codecCommands: 4096,
-    expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000 },
+    expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000, repeats: Math.min(repeats, 3) },
     onProgress: (text) => console.error(text),
   };
 }

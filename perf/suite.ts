@@ -28,7 +28,7 @@ export interface SuiteOptions {
   readonly core: CoreBenchOptions;
   readonly codecCommands: number;
   /** Holds that are watched one by one, and holds that end all at once. */
-  readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds'>;
+  readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds' | 'repeats'>;
   readonly onProgress?: (text: string) => void;
 }
 
