@@ -146,11 +146,13 @@ describe('a worker thread', () => {
   ])('that %s ends, with the lease in its hands', async (_name, fault, segment, message) => {
     const { control, send } = await start();
     const died = once(thread, 'error');
+    // Both may come in one turn of the event loop, so both are waited for from the beginning.
+    const ended = new Promise((resolve) => thread.once('exit', resolve));
     plantFault(control, fault, segment);
     send([[Op.READ, 1, sku(2)]]);
     const [error] = (await died) as [Error];
     expect(error.message).toContain(message);
-    await once(thread, 'exit');
+    await ended;
     const inCommand = segment >= 0;
     expect(control[Control.LEASE]).toBe(inCommand ? Lease.WORKER : Lease.FREE);
     expect(control[Control.MARK]).toBe(inCommand ? segment + 1 : 0);
