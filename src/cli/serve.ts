@@ -88,14 +88,20 @@ async function start(settings: Settings): Promise<RunningServer> {
 }
 
 function readyJson(server: RunningServer): string {
-  const { url, httpUrl, port, workers, segments, ack } = server;
-  return JSON.stringify({ url, http: httpUrl, port, workers, segments, ack, pid: process.pid });
+  const { url, httpUrl, port, workers, segments, ack, store, promise, recovery } = server;
+  return JSON.stringify({
+    url,
+    http: httpUrl,
+    port,
+    workers,
+    segments,
+    ack,
+    store: store ?? null,
+    promise,
+    recovery: recovery ?? null,
+    pid: process.pid,
+  });
 }
-
-/** What an acknowledged command survives. */
-const ACK_MEANING: Readonly<Record<RunningServer['ack'], string>> = {
-  memory: 'what is acknowledged survives a crashed worker, not a crashed process',
-};
 
 function readyText(server: RunningServer): string {
   const elsewhere = server.httpUrl === DEFAULT_URL ? '' : ` --url ${server.httpUrl}`;
@@ -110,7 +116,8 @@ function readyText(server: RunningServer): string {
   WebSocket  ${server.url}
   HTTP       ${server.httpUrl}
   Runs       ${workers}, ${segments}
-  Ack        ${server.ack}: ${ACK_MEANING[server.ack]}
+  Ack        ${server.ack}: ${server.promise}
+  Store      ${storeText(server)}
   Access     loopback only: no auth key configured
 
 Try next, in a second terminal:
@@ -122,7 +129,16 @@ Ctrl-C stops it.
 `;
 }
 
-const PLACEHOLDERS = { count: 'number', duration: 'duration', size: 'size', host: 'address', choice: 'word' };
+/** Where the journal is, and what was found there. */
+function storeText({ store, recovery }: RunningServer): string {
+  if (store === undefined || recovery === undefined) return 'none: nothing is kept when the process ends';
+  if (recovery.fresh) return `${store} (new)`;
+  const { fromSnapshots, events, tookMs } = recovery;
+  const restored = `${fromSnapshots} snapshots and ${events.toLocaleString('en-US')} events, in ${(tookMs / 1000).toFixed(2)} s`;
+  return [`${store}, restored from ${restored}`, ...recovery.remarks].join('\n             ');
+}
+
+const PLACEHOLDERS = { store: 'address', count: 'number', duration: 'duration', size: 'size', host: 'address', choice: 'word' };
 
 function placeholder(setting: Setting): string {
   return setting.type === 'choice' ? setting.choices.join('|') : PLACEHOLDERS[setting.type];

@@ -61,11 +61,26 @@ export class Chains {
       entry = i32[place.fresh] as number;
       i32[place.fresh] = entry + 1;
     }
+    this.restore(hash, entry);
+    return entry;
+  }
+
+  /** Links an entry that was put into its place, as add() does with one that it takes. */
+  restore(hash: number, entry: number): void {
+    const i32 = this.i32;
+    const place = this.place;
     const bucket = place.buckets + (hash & place.mask);
     i32[this.at(entry) + place.chain] = i32[bucket] as number;
     i32[bucket] = entry + 1;
     i32[place.count] = (i32[place.count] as number) + 1;
-    return entry;
+  }
+
+  /** Makes an entry free that was put into its place and is none. */
+  free(entry: number): void {
+    const i32 = this.i32;
+    const place = this.place;
+    i32[this.at(entry) + place.chain] = i32[place.free] as number;
+    i32[place.free] = entry + 1;
   }
 
   remove(hash: number, entry: number): void {
@@ -75,8 +90,7 @@ export class Chains {
     while (i32[link] !== entry + 1) link = this.at((i32[link] as number) - 1) + place.chain;
     const chain = this.at(entry) + place.chain;
     i32[link] = i32[chain] as number;
-    i32[chain] = i32[place.free] as number;
-    i32[place.free] = entry + 1;
+    this.free(entry);
     i32[place.count] = (i32[place.count] as number) - 1;
   }
 }

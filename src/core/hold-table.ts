@@ -79,10 +79,28 @@ export class HoldTable {
     } else {
       return -1;
     }
-    const meta = this.at(slot) + Hold.META;
-    const generation = ((i32[meta] as number) >>> 8) + 1;
-    i32[meta] = ((generation > MAX_GENERATION ? 1 : generation) << 8) | HoldState.HELD;
+    this.open(slot);
     return slot;
+  }
+
+  /**
+   * Takes the slot that take() chose when an event was written: the first of the ended or sold holds, or the next that was never
+   * used. False, and nothing is changed, when it is none of these.
+   */
+  takeAgain(slot: number): boolean {
+    const i32 = this.i32;
+    if (i32[Header.ENDED_HEAD] === slot + 1) this.shift(Header.ENDED_HEAD, slot + 1);
+    else if (i32[Header.SOLD_HEAD] === slot + 1) this.shift(Header.SOLD_HEAD, slot + 1);
+    else if (slot === this.used && slot < this.options.holds) i32[Header.FRESH_HOLD] = slot + 1;
+    else return false;
+    this.open(slot);
+    return true;
+  }
+
+  /** The generation that the slot has when it is used next. */
+  nextGeneration(slot: number): number {
+    const generation = this.generation(slot) + 1;
+    return generation > MAX_GENERATION ? 1 : generation;
   }
 
   /** Loads the record that take() will probably give out next; see SegmentState.touch(). */
@@ -113,6 +131,10 @@ export class HoldTable {
     if (tail === 0) i32[head] = slot + 1;
     else i32[this.at(tail - 1) + Hold.LANE_NEXT] = slot + 1;
     i32[head + 1] = slot + 1;
+  }
+
+  private open(slot: number): void {
+    this.i32[this.at(slot) + Hold.META] = (this.nextGeneration(slot) << 8) | HoldState.HELD;
   }
 
   /** Whether the first of the ended holds may make room now. */

@@ -32,12 +32,9 @@ export class HolderTable {
 
   /** Entry of a holder and SKU, or -1. */
   find(sku: number, lo: number, hi: number): number {
-    const i32 = this.i32;
     let entry = this.chains.first(hash(sku, lo, hi));
     while (entry >= 0) {
-      const at = this.chains.at(entry);
-      if (i32[at + Holder.SKU] === sku && i32[at + Holder.LO] === lo && i32[at + Holder.HI] === hi)
-        return entry;
+      if (this.isOf(entry, sku, lo, hi)) return entry;
       entry = this.chains.next(entry);
     }
     return -1;
@@ -58,17 +55,36 @@ export class HolderTable {
     return entry;
   }
 
+  /** Makes chains and free list, which are empty, of the first `fresh` entries, put into their places. One without units is free. */
+  rebuild(fresh: number): void {
+    const i32 = this.i32;
+    for (let entry = 0; entry < fresh; entry++) {
+      const at = this.chains.at(entry);
+      if ((i32[at + Holder.UNITS] as number) <= 0) this.chains.free(entry);
+      else this.chains.restore(this.hashOf(at), entry);
+    }
+  }
+
+  /** Whether the entry counts the units of this SKU and holder. */
+  isOf(entry: number, sku: number, lo: number, hi: number): boolean {
+    const { i32 } = this;
+    const at = this.chains.at(entry);
+    return i32[at + Holder.SKU] === sku && i32[at + Holder.LO] === lo && i32[at + Holder.HI] === hi;
+  }
+
   /** Changes an entry's units; one that reaches none is given back. */
   change(entry: number, by: number): void {
     const at = this.chains.at(entry);
     const units = (this.i32[at + Holder.UNITS] as number) + by;
     this.i32[at + Holder.UNITS] = units;
     if (units > 0) return;
+    this.chains.remove(this.hashOf(at), entry);
+  }
+
+  private hashOf(at: number): number {
+    const i32 = this.i32;
     const { SKU, LO, HI } = Holder;
-    this.chains.remove(
-      hash(this.i32[at + SKU] as number, this.i32[at + LO] as number, this.i32[at + HI] as number),
-      entry,
-    );
+    return hash(i32[at + SKU] as number, i32[at + LO] as number, i32[at + HI] as number);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   SKU_COUNTED,
   Sku,
 } from './layout.ts';
-import type { Segment } from './segment.ts';
+import type { SegmentState } from './segment-state.ts';
 
 /** Totals of a segment and everything in it that contradicts itself. */
 export interface Inspection {
@@ -33,7 +33,7 @@ const MOST_VIOLATIONS = 100;
  * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
  * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 60 ns a hold.
  */
-export function inspectSegment(segment: Segment): Inspection {
+export function inspectSegment(segment: SegmentState): Inspection {
   const { i32 } = segment.memory;
   const { skus, holds } = segment;
   const found: Inspection = {
@@ -104,7 +104,7 @@ export function inspectSegment(segment: Segment): Inspection {
   return found;
 }
 
-function checkLanes(segment: Segment, sku: number, expected: number, say: (what: string) => void): void {
+function checkLanes(segment: SegmentState, sku: number, expected: number, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { holds } = segment;
   const record = segment.skus.at(sku);
@@ -117,6 +117,7 @@ function checkLanes(segment: Segment, sku: number, expected: number, say: (what:
       const hold = holds.at(slot - 1);
       if (i32[hold + Hold.LANE_PREV] !== previous)
         say(`SKU ${sku}: lane ${lane} is not linked back at slot ${slot - 1}`);
+      if (!isInLane(segment, slot - 1, sku, lane)) say(`SKU ${sku}: lane ${lane} has slot ${slot - 1} in it`);
       if (previous !== 0 && holds.endsAt(previous - 1) > holds.endsAt(slot - 1)) {
         say(`SKU ${sku}: lane ${lane} descends at slot ${slot - 1}`);
       }
@@ -133,13 +134,21 @@ function checkLanes(segment: Segment, sku: number, expected: number, say: (what:
     const hold = holds.at(slot - 1);
     if (i32[hold + Hold.LANE_PREV] !== previous)
       say(`SKU ${sku}: the loose holds are not linked back at slot ${slot - 1}`);
+    if (!isInLane(segment, slot - 1, sku, LOOSE)) say(`SKU ${sku}: slot ${slot - 1} is with the loose holds`);
     previous = slot;
     slot = i32[hold + Hold.LANE_NEXT] as number;
   }
   if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);
 }
 
-function checkWheel(segment: Segment, open: number, say: (what: string) => void): void {
+function isInLane(segment: SegmentState, slot: number, sku: number, lane: number): boolean {
+  const { i32 } = segment.memory;
+  const hold = segment.holds.at(slot);
+  const expected = (lane << 4) | HoldState.HELD;
+  return i32[hold + Hold.SKU] === sku && ((i32[hold + Hold.META] as number) & 0xff) === expected;
+}
+
+function checkWheel(segment: SegmentState, open: number, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { wheel } = layoutSegment(segment.options);
   let linked = 0;
@@ -173,7 +182,7 @@ function nextInUse(i32: Int32Array, wheel: number, from: number, buckets: number
 }
 
 /** Units per holder, for SKUs that count them: the entry must have at least what the holder's holds in the table have. */
-function checkHolders(segment: Segment, say: (what: string) => void): void {
+function checkHolders(segment: SegmentState, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const units = new Map<number, number>();
   for (let slot = 0; slot < segment.holds.used; slot++) {
@@ -196,7 +205,7 @@ function checkHolders(segment: Segment, say: (what: string) => void): void {
 }
 
 /** Every used slot is of an open hold or waits in one of two queues to be used again; any other would be lost. */
-function checkQueues(segment: Segment, open: number, say: (what: string) => void): void {
+function checkQueues(segment: SegmentState, open: number, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { holds } = segment;
   let waiting = 0;
@@ -224,7 +233,7 @@ function checkQueues(segment: Segment, open: number, say: (what: string) => void
 }
 
 /** Every key belongs to an open hold or waits to be forgotten. */
-function checkKeys(segment: Segment, say: (what: string) => void): void {
+function checkKeys(segment: SegmentState, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { holds, keys } = segment;
   let ofOpen = 0;

@@ -59,18 +59,20 @@ export class KeyTable {
     length: number,
   ): number {
     this.print(sku, holderLo, holderHi, u8, start, length);
+    return this.findAgain(this.p0, this.p1, this.p2, this.p3);
+  }
+
+  /** The same for a print that was made before. */
+  findAgain(p0: number, p1: number, p2: number, p3: number): number {
+    this.p0 = p0;
+    this.p1 = p1;
+    this.p2 = p2;
+    this.p3 = p3;
     const i32 = this.i32;
     let entry = this.chains.first(this.p0);
     while (entry >= 0) {
       const at = this.chains.at(entry);
-      if (
-        i32[at] === this.p0 &&
-        i32[at + 1] === this.p1 &&
-        i32[at + 2] === this.p2 &&
-        i32[at + 3] === this.p3
-      ) {
-        return entry;
-      }
+      if (i32[at] === p0 && i32[at + 1] === p1 && i32[at + 2] === p2 && i32[at + 3] === p3) return entry;
       entry = this.chains.next(entry);
     }
     return -1;
@@ -115,13 +117,45 @@ export class KeyTable {
       if (head === 0) break;
       const at = this.at(head - 1);
       if ((this.f64[at / 2 + Key.FORGET_F64] as number) > (this.f64[Header.NOW_F64] as number)) break;
-      const next = i32[at + Key.QUEUE] as number;
-      i32[Header.KEY_HEAD] = next;
-      if (next === 0) i32[Header.KEY_TAIL] = 0;
-      this.chains.remove(i32[at] as number, head - 1);
+      this.shift(head - 1);
       forgotten++;
     }
     return forgotten;
+  }
+
+  /** Whether the entry's hold has ended, so that the entry waits to be forgotten. */
+  isRetired(entry: number): boolean {
+    return (this.f64[this.at(entry) / 2 + Key.FORGET_F64] as number) !== 0;
+  }
+
+  /** Forgets a retired entry, whatever its time, and all that were retired before it. */
+  forgetThrough(entry: number): void {
+    let head: number;
+    do {
+      head = (this.i32[Header.KEY_HEAD] as number) - 1;
+      this.shift(head);
+    } while (head !== entry);
+  }
+
+  /**
+   * Makes chains and free list, which are empty, of entries that were put into their places: those that are marked are in use,
+   * others free.
+   */
+  rebuild(inUse: Uint8Array): void {
+    for (let entry = 0; entry < inUse.length; entry++) {
+      if (inUse[entry] === 0) this.chains.free(entry);
+      else this.chains.restore(this.i32[this.at(entry)] as number, entry);
+    }
+  }
+
+  /** Takes the first entry off the queue and forgets it. */
+  private shift(head: number): void {
+    const i32 = this.i32;
+    const at = this.at(head);
+    const next = i32[at + Key.QUEUE] as number;
+    i32[Header.KEY_HEAD] = next;
+    if (next === 0) i32[Header.KEY_TAIL] = 0;
+    this.chains.remove(i32[at] as number, head);
   }
 
   /** Four lanes in the manner of MurmurHash3_x86_128, over the key's bytes, seeded by holder, SKU and length. */

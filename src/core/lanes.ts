@@ -45,7 +45,7 @@ export class Lanes {
         return lane;
       }
     }
-    return this.addLoose(skuRecord, slot, endsAt);
+    return this.addLoose(skuRecord, slot);
   }
 
   remove(skuRecord: number, slot: number, lane: number): void {
@@ -77,11 +77,15 @@ export class Lanes {
     out[index] = slot < 0 ? 0 : (this.f64[this.deadline(slot)] as number);
   }
 
-  /** Of two holds as slot + 1, 0 for none, the one that ends earlier. */
+  /**
+   * Of two holds as slot + 1, 0 for none, the one that ends earlier; of two that end together, that in the lower slot, so that the
+   * answer does not depend on who has asked before.
+   */
   private earlier(a: number, b: number): number {
     if (a === 0 || b === 0) return a | b;
-    const bEarlier = (this.f64[this.deadline(b - 1)] as number) < (this.f64[this.deadline(a - 1)] as number);
-    return bEarlier ? b : a;
+    const endOfA = this.f64[this.deadline(a - 1)] as number;
+    const endOfB = this.f64[this.deadline(b - 1)] as number;
+    return endOfB < endOfA || (endOfB === endOfA && b < a) ? b : a;
   }
 
   private append(skuRecord: number, lane: number, slot: number): number {
@@ -108,12 +112,12 @@ export class Lanes {
     i32[head] = slot + 1;
   }
 
-  private addLoose(skuRecord: number, slot: number, endsAt: number): number {
+  private addLoose(skuRecord: number, slot: number): number {
     const i32 = this.i32;
     const earliest = i32[skuRecord + Sku.LOOSE_EARLIEST] as number;
     const first = i32[skuRecord + Sku.LOOSE] === 0;
     // When the earliest is not known, this one may not be it either.
-    if (first || (earliest !== 0 && endsAt < (this.f64[this.deadline(earliest - 1)] as number))) {
+    if (first || (earliest !== 0 && this.earlier(earliest, slot + 1) === slot + 1)) {
       i32[skuRecord + Sku.LOOSE_EARLIEST] = slot + 1;
     }
     this.prepend(skuRecord + Sku.LOOSE, slot);

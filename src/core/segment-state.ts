@@ -1,7 +1,8 @@
 import { SLOT_BITS } from '../../protocol/limits.ts';
 import { HoldState } from '../../protocol/ops.ts';
-import { Status } from '../../protocol/status.ts';
 import { assert } from '../base/assert.ts';
+import { DiscardingSink, EventWriter } from './event-writer.ts';
+import { type EventSink, MAX_EXPIRED } from './events.ts';
 import { HoldTable } from './hold-table.ts';
 import { HolderTable } from './holder-table.ts';
 import { KeyTable } from './key-table.ts';
@@ -12,18 +13,17 @@ import {
   layoutSegment,
   type SegmentMemory,
   type SegmentOptions,
+  SKU_COUNTED,
+  SKU_LIMITED,
   Sku,
   viewSegment,
 } from './layout.ts';
 import { SkuTable } from './sku-table.ts';
 import { Wheel } from './wheel.ts';
 
-/** Holds that are ended together, so that the memory fetches their SKUs side by side. */
-const TOUCH_AHEAD = 16;
-
 /**
- * A segment's tables, and the changes that keep them in step with each other: a hold is scheduled, extended, ended, counted
- * for its holder. What a command may do is decided above, in Segment.
+ * A segment's tables, and the changes that keep them in step with each other: each kind of event is one method here, which a command
+ * and the replay of its event share. What a command may do is decided in Segment, what an event may say in Replayer.
  */
 export class SegmentState {
   readonly number: number;
@@ -41,12 +41,24 @@ export class SegmentState {
   protected readonly i32: Int32Array;
   protected readonly f64: Float64Array;
 
-  private readonly due = new Int32Array(TOUCH_AHEAD);
+  protected readonly events: EventWriter;
+
+  /** Holds that are ended together, so that the memory fetches their SKUs side by side and one event tells of them. */
+  private readonly due = new Int32Array(MAX_EXPIRED);
   /** Takes what was only loaded to warm the cache, so that the loads are not optimised away. */
   protected touched = 0;
 
-  /** @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on. */
-  constructor(number: number, options: SegmentOptions, sab: SharedArrayBuffer) {
+  /**
+   * @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on
+   * @param sink takes the events; before a call that may change something, the caller looks for room for MAX_COMMAND_EVENT_BYTES,
+   *   or before advance() for MAX_EXPIRY_EVENT_BYTES for each hold of the budget
+   */
+  constructor(
+    number: number,
+    options: SegmentOptions,
+    sab: SharedArrayBuffer,
+    sink: EventSink = new DiscardingSink(),
+  ) {
     const layout = layoutSegment(options);
     assert(sab.byteLength >= layout.bytes, 'the memory is large enough for the segment');
     this.number = number;
@@ -60,6 +72,7 @@ export class SegmentState {
     this.holders = new HolderTable(this.memory, layout, options.holders);
     this.lanes = new Lanes(this.memory, layout);
     this.wheel = new Wheel(this.memory, layout);
+    this.events = new EventWriter(number, this.memory, this, sink);
   }
 
   get openHolds(): number {
@@ -75,9 +88,14 @@ export class SegmentState {
     return this.i32[Header.FENCED] !== 0;
   }
 
-  /** Takes the segment out of service for good: its tables may be in the middle of a change. */
+  /** Takes the segment out of service: its tables may be in the middle of a change. */
   fence(): void {
     this.i32[Header.FENCED] = 1;
+  }
+
+  /** Puts a segment that was rebuilt back into service. Whoever sees it in service sees all that was written before. */
+  unfence(): void {
+    Atomics.store(this.i32, Header.FENCED, 0);
   }
 
   /**
@@ -92,10 +110,11 @@ export class SegmentState {
     if (this.openHolds > 0) {
       done += this.wheel.cascade(share);
       while (done < budget) {
-        const found = this.wheel.due(this.due, Math.min(TOUCH_AHEAD, budget - done));
+        const found = this.wheel.due(this.due, Math.min(MAX_EXPIRED, budget - done));
         if (found === 0) break;
         this.touchDue(found);
-        for (let i = 0; i < found; i++) this.expire(this.due[i] as number);
+        for (let i = 0; i < found; i++) this.close(this.due[i] as number, HoldState.EXPIRED, 0);
+        this.events.expiredTogether(this.due, found);
         done += found;
       }
     }
@@ -166,15 +185,126 @@ export class SegmentState {
   }
 
   protected expire(slot: number): void {
-    const hold = this.holds.at(slot);
-    this.close(slot, HoldState.EXPIRED, this.i32[hold + Hold.QUANTITY] as number, 0);
-    this.changed();
+    this.close(slot, HoldState.EXPIRED, 0);
+    this.events.expired(slot);
   }
 
-  /** Ends an open hold of `has` units, of which `kept` stay with the holder. */
-  protected close(slot: number, state: number, has: number, kept: number): void {
+  /** Makes a hold in a slot that was just taken; the holder's entry, if units are counted, is there or -1. */
+  protected place(
+    slot: number,
+    sku: number,
+    holderLo: number,
+    holderHi: number,
+    quantity: number,
+    ttlMs: number,
+    holderEntry: number,
+  ): void {
+    const { i32, f64 } = this;
+    const record = this.skus.at(sku);
+    const hold = this.holds.at(slot);
+    f64[hold / 2 + Hold.ENDS_F64] = (f64[Header.NOW_F64] as number) + ttlMs;
+    f64[hold / 2 + Hold.CREATED_F64] = f64[Header.NOW_F64] as number;
+    i32[hold + Hold.HOLDER_LO] = holderLo;
+    i32[hold + Hold.HOLDER_HI] = holderHi;
+    i32[hold + Hold.SKU] = sku;
+    i32[hold + Hold.QUANTITY] = quantity;
+    i32[hold + Hold.RETURNED] = 0;
+    i32[hold + Hold.HOLDER_ENTRY] = holderEntry;
+    i32[hold + Hold.KEY_ENTRY] = -1;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) - quantity;
+    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) + quantity;
+    if (this.openHolds === 0) this.wheel.start();
+    this.schedule(record, slot);
+    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) + 1;
+    if (holderEntry >= 0) this.holders.change(holderEntry, quantity);
+  }
+
+  /** Remembers the key that the key table was asked for last as that of a new hold. */
+  protected placeKey(slot: number, quantity: number, ttlMs: number): void {
+    const { i32, holds } = this;
+    i32[holds.at(slot) + Hold.KEY_ENTRY] = this.keys.add(
+      quantity,
+      ttlMs,
+      (this.number << SLOT_BITS) | slot,
+      holds.generation(slot),
+    );
+  }
+
+  /** Sells `sold` units of an open hold and gives the rest back. */
+  protected sell(slot: number, sold: number): void {
     const i32 = this.i32;
     const hold = this.holds.at(slot);
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    this.close(slot, HoldState.CONFIRMED, sold);
+    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) + sold;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) - sold;
+    i32[hold + Hold.QUANTITY] = sold;
+  }
+
+  /** Gives units of an open hold back; all that it has end it. */
+  protected giveBack(slot: number, units: number): void {
+    const i32 = this.i32;
+    const hold = this.holds.at(slot);
+    const has = i32[hold + Hold.QUANTITY] as number;
+    if (units === has) {
+      this.close(slot, HoldState.RELEASED, 0);
+      return;
+    }
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    i32[hold + Hold.QUANTITY] = has - units;
+    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - units;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + units;
+    this.uncount(hold, units);
+  }
+
+  /** Moves an open hold's deadline to `ttlMs` from now. */
+  protected postpone(slot: number, ttlMs: number): void {
+    const record = this.skus.at(this.i32[this.holds.at(slot) + Hold.SKU] as number);
+    this.unschedule(record, slot);
+    this.f64[this.holds.endIndex(slot)] = (this.f64[Header.NOW_F64] as number) + ttlMs;
+    this.schedule(record, slot);
+  }
+
+  /** Takes sold units of a confirmed hold back. */
+  protected takeBack(slot: number, units: number): void {
+    const i32 = this.i32;
+    const hold = this.holds.at(slot);
+    const record = this.skus.at(i32[hold + Hold.SKU] as number);
+    i32[hold + Hold.RETURNED] = (i32[hold + Hold.RETURNED] as number) + units;
+    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) - units;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + units;
+    this.uncount(hold, units);
+  }
+
+  /**
+   * Sets a SKU's total, which leaves something available, and its settings. Its units per holder are counted from when such a limit is
+   * first set: the caller has called countHolders() then.
+   */
+  protected setStock(
+    sku: number,
+    total: number,
+    maxPerHold: number,
+    maxPerHolder: number,
+    maxTtlMs: number,
+  ): void {
+    const i32 = this.i32;
+    const record = this.skus.at(sku);
+    const change = total - (i32[record + Sku.TOTAL] as number);
+    i32[record + Sku.TOTAL] = total;
+    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + change;
+    i32[record + Sku.MAX_PER_HOLD] = maxPerHold;
+    i32[record + Sku.MAX_PER_HOLDER] = maxPerHolder;
+    i32[record + Sku.MAX_TTL_MS] = maxTtlMs;
+    const limited = maxPerHold !== 0 || maxPerHolder !== 0 || maxTtlMs !== 0;
+    const flags = (i32[record + Sku.NAME] as number) & ~SKU_LIMITED;
+    i32[record + Sku.NAME] = flags | (limited ? SKU_LIMITED : 0) | (maxPerHolder > 0 ? SKU_COUNTED : 0);
+  }
+
+  /** Ends an open hold, of whose units `kept` stay with the holder. */
+  protected close(slot: number, state: number, kept: number): void {
+    const i32 = this.i32;
+    const hold = this.holds.at(slot);
+    const has = i32[hold + Hold.QUANTITY] as number;
     const record = this.skus.at(i32[hold + Hold.SKU] as number);
     this.unschedule(record, slot);
     i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - has;
@@ -191,29 +321,39 @@ export class SegmentState {
 
   /** Puts an open hold where its deadline belongs. */
   protected schedule(record: number, slot: number): void {
-    const lane = this.lanes.add(record, slot);
-    const meta = this.holds.at(slot) + Hold.META;
-    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
+    this.enlane(record, slot);
     this.wheel.add(slot);
   }
 
   protected unschedule(record: number, slot: number): void {
-    const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
-    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
+    this.unlane(record, slot);
     this.wheel.remove(slot);
   }
 
-  protected uncount(hold: number, units: number): void {
+  protected enlane(record: number, slot: number): void {
+    const lane = this.lanes.add(record, slot);
+    const meta = this.holds.at(slot) + Hold.META;
+    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
+  }
+
+  protected unlane(record: number, slot: number): void {
+    const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
+    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
+  }
+
+  private uncount(hold: number, units: number): void {
     const entry = this.i32[hold + Hold.HOLDER_ENTRY] as number;
     if (entry >= 0) this.holders.change(entry, -units);
   }
 
   /**
-   * Starts to count a SKU's units per holder, from its holds in the table: those that are open, and what confirmed ones have not
-   * returned. Walks the whole table, once in a SKU's life. False, and nothing is changed, when the holders do not fit.
+   * Starts to count a SKU's units per holder, if it is not yet done, from its holds in the table: those that are open, and what
+   * confirmed ones have not returned. Walks the whole table, once in a SKU's life. False, and nothing is changed, when the holders do
+   * not fit.
    */
   protected countHolders(sku: number): boolean {
     const i32 = this.i32;
+    if (((i32[this.skus.at(sku) + Sku.NAME] as number) & SKU_COUNTED) !== 0) return true;
     const counted: number[] = [];
     for (let slot = 0; slot < this.holds.used; slot++) {
       const hold = this.holds.at(slot);
@@ -239,7 +379,7 @@ export class SegmentState {
     return true;
   }
 
-  protected uncountSlot(slot: number): void {
+  private uncountSlot(slot: number): void {
     const hold = this.holds.at(slot);
     const i32 = this.i32;
     this.uncount(hold, (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number));
@@ -259,10 +399,5 @@ export class SegmentState {
    */
   protected setTime(at: number): void {
     if (at > (this.f64[Header.NOW_F64] as number)) this.f64[Header.NOW_F64] = at;
-  }
-
-  protected changed(): number {
-    this.f64[Header.LSN_F64] = (this.f64[Header.LSN_F64] as number) + 1;
-    return Status.OK;
   }
 }

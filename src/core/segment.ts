@@ -1,6 +1,7 @@
 import { MAX_QUANTITY, SLOT_BITS } from '../../protocol/limits.ts';
 import { HoldState, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { EventType, MAX_OVERDUE } from './events.ts';
 import { Header, Hold, Key, SKU_COUNTED, SKU_LIMITED, Sku } from './layout.ts';
 import { SegmentState } from './segment-state.ts';
 
@@ -42,7 +43,7 @@ export class Segment extends SegmentState {
     const record = this.skus.at(sku);
     if (keyBytes > 0) {
       const entry = this.keys.find(sku, holderLo, holderHi, u8, keyStart, keyBytes);
-      if (entry >= 0) return this.replay(entry, quantity, ttlMs);
+      if (entry >= 0) return this.answerAgain(entry, quantity, ttlMs);
     }
     const flags = i32[record + Sku.NAME] as number;
     // The limits lie on the record's second cache line, which a SKU without any is spared.
@@ -83,27 +84,13 @@ export class Segment extends SegmentState {
       holderEntry = this.holders.add(sku, holderLo, holderHi);
     }
 
-    if (this.openHolds === 0) this.wheel.start();
     const slot = this.holds.take();
-    const hold = this.holds.at(slot);
-    const f64 = this.f64;
-    f64[hold / 2 + Hold.ENDS_F64] = (this.f64[Header.NOW_F64] as number) + ttlMs;
-    f64[hold / 2 + Hold.CREATED_F64] = this.f64[Header.NOW_F64] as number;
-    i32[hold + Hold.HOLDER_LO] = holderLo;
-    i32[hold + Hold.HOLDER_HI] = holderHi;
-    i32[hold + Hold.SKU] = sku;
-    i32[hold + Hold.QUANTITY] = quantity;
-    i32[hold + Hold.RETURNED] = 0;
-    i32[hold + Hold.HOLDER_ENTRY] = holderEntry;
-    i32[record + Sku.AVAILABLE] = available - quantity;
-    i32[record + Sku.HELD] = held + quantity;
-    this.schedule(record, slot);
-    i32[Header.OPEN_HOLDS] = (i32[Header.OPEN_HOLDS] as number) + 1;
-    if (counted) this.holders.change(holderEntry, quantity);
+    this.place(slot, sku, holderLo, holderHi, quantity, ttlMs, holderEntry);
+    if (keyBytes > 0) this.placeKey(slot, quantity, ttlMs);
+    this.events.held(slot, ttlMs);
     this.nameHold(slot);
-    i32[hold + Hold.KEY_ENTRY] = keyBytes > 0 ? this.keys.add(quantity, ttlMs, this.holdLo, this.holdHi) : -1;
-    out[0] = f64[hold / 2 + Hold.ENDS_F64] as number;
-    return this.changed();
+    out[0] = this.f64[this.holds.endIndex(slot)] as number;
+    return Status.OK;
   }
 
   /** CONFIRM: sells `quantity` units (0: all) and gives the rest back. out[0]: units sold. */
@@ -122,13 +109,10 @@ export class Segment extends SegmentState {
     if (state !== HoldState.HELD) return this.refuseEnded(slot, state);
     if (quantity > has) return this.refuse(Status.EXCEEDS_HOLD, has);
     const sold = quantity === 0 ? has : quantity;
-    const record = this.skus.at(i32[hold + Hold.SKU] as number);
-    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) + sold;
-    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) - sold;
-    i32[hold + Hold.QUANTITY] = sold;
-    this.close(slot, HoldState.CONFIRMED, has, sold);
+    this.sell(slot, sold);
+    this.events.changed(EventType.CONFIRMED, slot, sold);
     this.out[0] = sold;
-    return this.changed();
+    return Status.OK;
   }
 
   /**
@@ -160,18 +144,11 @@ export class Segment extends SegmentState {
     if (of !== 0 && quantity !== 0 && has === of - quantity) return Status.OK;
     if (quantity > has) return Status.EXCEEDS_HOLD;
     if (of !== 0 && has !== of) return Status.CHANGED;
-    if (quantity === 0 || quantity === has) {
-      this.close(slot, HoldState.RELEASED, has, 0);
-      this.out[0] = 0;
-      return this.changed();
-    }
-    const record = this.skus.at(i32[hold + Hold.SKU] as number);
-    i32[hold + Hold.QUANTITY] = has - quantity;
-    i32[record + Sku.HELD] = (i32[record + Sku.HELD] as number) - quantity;
-    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + quantity;
-    this.uncount(hold, quantity);
-    this.out[0] = has - quantity;
-    return this.changed();
+    const units = quantity === 0 ? has : quantity;
+    this.giveBack(slot, units);
+    this.events.changed(EventType.RELEASED, slot, units);
+    this.out[0] = has - units;
+    return Status.OK;
   }
 
   /** EXTEND: the deadline becomes `ttlMs` from now, unless it is later already. out[0]: the deadline. */
@@ -192,11 +169,10 @@ export class Segment extends SegmentState {
     if (endsAt > latest) return Status.LIFE_LIMIT;
     this.out[0] = before;
     if (endsAt <= before) return Status.OK;
-    this.unschedule(record, slot);
-    this.f64[hold / 2 + Hold.ENDS_F64] = endsAt;
-    this.schedule(record, slot);
+    this.postpone(slot, ttlMs);
+    this.events.changed(EventType.EXTENDED, slot, ttlMs);
     this.out[0] = endsAt;
-    return this.changed();
+    return Status.OK;
   }
 
   /**
@@ -228,13 +204,10 @@ export class Segment extends SegmentState {
     if (of !== 0 && left !== of) return Status.CHANGED;
     const back = quantity === 0 ? left : quantity;
     if (back === 0) return Status.OK;
-    const record = this.skus.at(i32[hold + Hold.SKU] as number);
-    i32[hold + Hold.RETURNED] = returned + back;
-    i32[record + Sku.SOLD] = (i32[record + Sku.SOLD] as number) - back;
-    i32[record + Sku.AVAILABLE] = (i32[record + Sku.AVAILABLE] as number) + back;
-    this.uncount(hold, back);
+    this.takeBack(slot, back);
+    this.events.changed(EventType.RETURNED, slot, back);
     this.out[0] = left - back;
-    return this.changed();
+    return Status.OK;
   }
 
   /**
@@ -266,25 +239,20 @@ export class Segment extends SegmentState {
       else this.counts(sku);
       return Status.STOCK_LIMIT;
     }
-    const count =
-      maxPerHolder > 0 && (sku < 0 || ((i32[this.skus.at(sku) + Sku.NAME] as number) & SKU_COUNTED) === 0);
-    if (count && sku >= 0 && !this.countHolders(sku)) return Status.HOLDER_CAPACITY;
+    if (sku >= 0 && maxPerHolder > 0 && !this.countHolders(sku)) return Status.HOLDER_CAPACITY;
     if (sku < 0) sku = this.skus.add(hashLo, hashHi, u8, skuStart, skuBytes);
     if (sku < 0) return Status.SKU_CAPACITY;
     const record = this.skus.at(sku);
-    i32[record + Sku.TOTAL] = total;
-    i32[record + Sku.AVAILABLE] = available + change;
-    if (maxPerHold >= 0) i32[record + Sku.MAX_PER_HOLD] = maxPerHold;
-    if (maxPerHolder >= 0) i32[record + Sku.MAX_PER_HOLDER] = maxPerHolder;
-    if (maxTtlMs >= 0) i32[record + Sku.MAX_TTL_MS] = maxTtlMs;
-    const limited =
-      i32[record + Sku.MAX_PER_HOLD] !== 0 ||
-      i32[record + Sku.MAX_PER_HOLDER] !== 0 ||
-      i32[record + Sku.MAX_TTL_MS] !== 0;
-    const flags = (i32[record + Sku.NAME] as number) & ~SKU_LIMITED;
-    i32[record + Sku.NAME] = flags | (limited ? SKU_LIMITED : 0) | (count ? SKU_COUNTED : 0);
+    this.setStock(
+      sku,
+      total,
+      maxPerHold < 0 ? (i32[record + Sku.MAX_PER_HOLD] as number) : maxPerHold,
+      maxPerHolder < 0 ? (i32[record + Sku.MAX_PER_HOLDER] as number) : maxPerHolder,
+      maxTtlMs < 0 ? (i32[record + Sku.MAX_TTL_MS] as number) : maxTtlMs,
+    );
+    this.events.stocked(sku);
     this.counts(sku);
-    return this.changed();
+    return Status.OK;
   }
 
   /** READ. out: available, held, sold, total, most per hold, most per holder, longest ttl, earliest end of a hold. */
@@ -308,13 +276,17 @@ export class Segment extends SegmentState {
     return Status.OK;
   }
 
-  /** READ_HOLD. out: state, SKU's record number, quantity, sold, returned, time of the end. */
+  /**
+   * READ_HOLD. out: state, SKU's record number, quantity, sold, returned, time of the end. A hold whose deadline has come is told as
+   * expired, and ended later: what is read changes nothing.
+   */
   readHold(lo: number, hi: number, holderLo: number, holderHi: number, at: number): number {
     this.setTime(at);
     const slot = this.find(lo, hi, holderLo, holderHi);
     if (slot < 0) return Status.UNKNOWN_HOLD;
     const hold = this.holds.at(slot);
-    const state = this.currentState(slot);
+    let state = this.holds.state(slot);
+    if (state === HoldState.HELD && this.holds.isOver(slot, 0)) state = HoldState.EXPIRED;
     const quantity = this.i32[hold + Hold.QUANTITY] as number;
     const returned = this.i32[hold + Hold.RETURNED] as number;
     this.out[0] = state;
@@ -326,7 +298,7 @@ export class Segment extends SegmentState {
     return Status.OK;
   }
 
-  private replay(entry: number, quantity: number, ttlMs: number): number {
+  private answerAgain(entry: number, quantity: number, ttlMs: number): number {
     const at = this.keys.at(entry);
     this.holdLo = this.i32[at + Key.HOLD_LO] as number;
     this.holdHi = this.i32[at + Key.HOLD_HI] as number;
@@ -341,7 +313,7 @@ export class Segment extends SegmentState {
 
   /** Before a HOLD is refused: ends holds of the SKU that are due until `quantity` units are there, a few at most; the wheel ends the rest. */
   private expireOverdue(record: number, quantity: number): void {
-    for (let i = 0; i < 16; i++) {
+    for (let i = 0; i < MAX_OVERDUE; i++) {
       if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;
       const slot = this.lanes.earliest(record);
       if (slot < 0 || !this.holds.isOver(slot, 0)) return;

@@ -87,6 +87,20 @@ export class SkuTable {
     const i32 = this.i32;
     i32.fill(0, this.index, this.index + this.mask + 1);
     i32[Header.SKU_INDEX_DOUBLED] = (i32[Header.SKU_INDEX_DOUBLED] as number) + 1;
+    this.linkAll();
+  }
+
+  /** Makes the index, which is zero, of records that were put into their places. */
+  rebuild(): void {
+    const i32 = this.i32;
+    i32[Header.SKU_INDEX_DOUBLED] = 0;
+    while ((this.count - 1) * 2 > this.mask) {
+      i32[Header.SKU_INDEX_DOUBLED] = (i32[Header.SKU_INDEX_DOUBLED] as number) + 1;
+    }
+    this.linkAll();
+  }
+
+  private linkAll(): void {
     for (let sku = 0; sku < this.count; sku++) {
       hash.run(this.u8, this.nameStart(sku), this.nameBytes(sku));
       this.link(hash.lo, hash.hi, sku);

@@ -1,3 +1,4 @@
+import { HoldState } from '../../protocol/ops.ts';
 import {
   COARSE_BUCKETS,
   EPOCH_TICKS,
@@ -33,16 +34,31 @@ export class Wheel {
 
   /** Sets the wheel to the segment's time, forwards over buckets that are known to be empty. Only while nothing is in it. */
   start(): void {
-    const tick = Math.floor((this.f64[Header.NOW_F64] as number) / TICK_MS);
-    this.f64[Header.TICK_F64] = tick;
-    this.f64[Header.EPOCH_F64] = Math.floor(tick / EPOCH_TICKS) + 1;
+    this.startAt(Math.floor((this.f64[Header.NOW_F64] as number) / TICK_MS));
   }
 
-  /** Adds a hold by its deadline, which must be after the time up to which the wheel was advanced. */
+  /** Empties the wheel, sets it to the segment's time, and adds all open holds; what is due will be told of at once. */
+  rebuild(): void {
+    const { i32 } = this;
+    const end = this.buckets + (FINE_BUCKETS + COARSE_BUCKETS) * 2;
+    // Mostly empty; a word that is not written to commits no page.
+    for (let word = this.buckets; word < end; word++) if (i32[word] !== 0) i32[word] = 0;
+    // The bucket before is past: what is due already goes there.
+    this.startAt(Math.floor((this.f64[Header.NOW_F64] as number) / TICK_MS) - 1);
+    const used = i32[Header.FRESH_HOLD] as number;
+    for (let slot = 0; slot < used; slot++) {
+      const meta = i32[this.holds + slot * Hold.WORDS + Hold.META] as number;
+      if ((meta & 0x0f) === HoldState.HELD) this.add(slot);
+    }
+  }
+
+  /** Adds a hold by its deadline. One whose bucket is past goes into the one that is worked off next. */
   add(slot: number): void {
-    const tick = Math.floor(
+    let tick = Math.floor(
       (this.f64[(this.holds + slot * Hold.WORDS) / 2 + Hold.ENDS_F64] as number) / TICK_MS,
     );
+    const reached = this.f64[Header.TICK_F64] as number;
+    if (tick < reached) tick = reached;
     const epoch = Math.floor(tick / EPOCH_TICKS);
     const next = this.f64[Header.EPOCH_F64] as number;
     if (epoch <= next) this.append(slot, tick & (FINE_BUCKETS - 1));
@@ -88,6 +104,11 @@ export class Wheel {
     }
     f64[Header.TICK_F64] = tick;
     return 0;
+  }
+
+  private startAt(tick: number): void {
+    this.f64[Header.TICK_F64] = tick;
+    this.f64[Header.EPOCH_F64] = Math.floor(tick / EPOCH_TICKS) + 1;
   }
 
   private collect(bucket: number, slots: Int32Array, most: number): number {

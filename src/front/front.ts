@@ -5,6 +5,7 @@ import { RingProducer } from '../ring/producer.ts';
 import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
+import { Durability } from './durability.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router } from './router.ts';
 
@@ -39,6 +40,7 @@ export class Front {
   readonly connections = new Connections();
   readonly router: Router;
   readonly pump: ReplyPump;
+  readonly durability: Durability;
   private readonly links: readonly Link[];
   private readonly owners: Int32Array;
   private readonly doorbell: Doorbell;
@@ -66,7 +68,8 @@ export class Front {
       clock: options.clock,
     });
     const replies = memory.workers.map((own) => new RingConsumer(own.sab, own.replies, own.replyRingBytes));
-    this.pump = new ReplyPump(replies, this.connections);
+    this.durability = new Durability(memory);
+    this.pump = new ReplyPump(replies, this.connections, memory.storage?.gated ? this.durability : undefined);
   }
 
   /** How many segments there are. */
@@ -101,6 +104,14 @@ export class Front {
     this.router.inFlight -= sent;
     if (sent > 0) this.wakeBlocked();
     this.sleep();
+  }
+
+  /** Whether the store stands still: commands that change state are refused, and replies that wait for it let others pass. */
+  setStalled(stalled: boolean): void {
+    if (stalled === this.router.refusingChanges) return;
+    this.router.refusingChanges = stalled;
+    this.pump.parking = stalled;
+    this.schedule();
   }
 
   /** The shard of a worker, for whoever takes over from its dead thread. */

@@ -10,8 +10,8 @@ import { PUSH, Push } from '../../protocol/ops.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { encode } from './message.ts';
 
-/** When a command is acknowledged: applied in memory. The stores that make it durable add further levels. */
-export type AckLevel = 'memory';
+/** When a change is acknowledged; see the README, "Guarantees and limits". */
+type AckLevel = 'memory' | 'journal' | 'sync';
 
 /** `[0, HELLO, protocol version, server time in ms, acknowledgement level, limits]`, the first message on every connection. */
 export class Hello {

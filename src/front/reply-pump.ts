@@ -1,8 +1,10 @@
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
-import { infoMode, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
+import { GATED, infoMode, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
 import type { Connection, Connections } from './connections.ts';
+import type { Durability } from './durability.ts';
 import { decodeAll } from './message.ts';
+import { ParkedReplies } from './parked-replies.ts';
 
 /** Replies in one pass; those of one connection leave in one frame. */
 const PASS = 4096;
@@ -13,10 +15,16 @@ const READY_VIEWS = 1024;
  * Takes replies out of the workers' rings and sends them, all that are ready for a connection in one frame. A pass
  * first links the replies of each connection where they lie, then copies each connection's into a frame (the socket layer
  * must not see shared memory), then gives the ring's room back.
+ *
+ * A reply that tells of a change leaves when the change is durable. Rings are first in, first out, so a pass ends at the first reply
+ * that has to wait, by one comparison. Only while the store stands still (`parking`) such replies are taken aside, so that those that
+ * tell of no change can pass them.
  */
 export class ReplyPump {
   /** Replies taken so far. */
   replies = 0;
+  /** Set while the store stands still. */
+  parking = false;
   private readonly rings: readonly RingConsumer[];
   private readonly connections: Connections;
   private readonly starts = new Int32Array(PASS);
@@ -25,38 +33,70 @@ export class ReplyPump {
   private readonly touched: Connection[] = [];
   private readonly frame = new Uint8Array(MAX_FRAME_BYTES);
   private readonly views: Uint8Array[];
+  private readonly durability: Durability | undefined;
+  private readonly parked: readonly ParkedReplies[];
+  /** For each ring, whether its first reply waits, and for which position. */
+  private readonly blocked: boolean[];
+  private readonly gates: Int32Array;
 
-  constructor(rings: readonly RingConsumer[], connections: Connections) {
+  /** @param rings reply ring of each worker; @param durability missing when nothing waits */
+  constructor(rings: readonly RingConsumer[], connections: Connections, durability?: Durability) {
     this.rings = rings;
     this.connections = connections;
+    this.durability = durability;
+    this.parked = rings.map(() => new ParkedReplies());
+    this.blocked = rings.map(() => false);
+    this.gates = new Int32Array(rings.length);
     this.views = Array.from({ length: READY_VIEWS + 1 }, (_, length) => this.frame.subarray(0, length));
   }
 
   /** Sends what is ready. Returns how many replies that were, at most a pass from each ring. */
   pump(): number {
     let taken = 0;
-    for (let i = 0; i < this.rings.length; i++) taken += this.pumpRing(this.rings[i] as RingConsumer);
+    for (let i = 0; i < this.rings.length; i++) {
+      const durable = this.durability === undefined ? 0 : this.durability.position(i);
+      if ((this.parked[i] as ParkedReplies).count > 0) taken += this.unpark(i, durable);
+      taken += this.pumpRing(i, durable);
+    }
     this.replies += taken;
     return taken;
   }
 
-  /** Whether a ring has replies waiting. */
+  /** Whether replies wait that can leave. */
   waiting(): boolean {
     for (let i = 0; i < this.rings.length; i++) {
-      if ((this.rings[i] as RingConsumer).fill() > 0) return true;
+      const durable = this.durability === undefined ? 0 : this.durability.position(i);
+      if ((this.parked[i] as ParkedReplies).ready(durable)) return true;
+      // What a blocked ring's first reply waits for may have come since, or may be passed by now.
+      const blocked = this.blocked[i] && !this.parking && ((durable - (this.gates[i] as number)) | 0) < 0;
+      if (!blocked && (this.rings[i] as RingConsumer).fill() > 0) return true;
     }
     return false;
   }
 
-  private pumpRing(ring: RingConsumer): number {
+  private pumpRing(worker: number, durable: number): number {
     const { starts, lengths, nexts, touched, connections } = this;
+    const ring = this.rings[worker] as RingConsumer;
     const { i32 } = ring;
     let taken = 0;
     let dirty = 0;
     let last: Connection | undefined;
+    let aside = 0;
+    this.blocked[worker] = false;
     while (taken < PASS) {
       const at = ring.next();
       if (at < 0) break;
+      const gated = ((i32[at >> 2] as number) & GATED) !== 0;
+      if (gated && ((durable - (i32[(at >> 2) + 1] as number)) | 0) < 0) {
+        if (!this.parking) {
+          this.blocked[worker] = true;
+          this.gates[worker] = i32[(at >> 2) + 1] as number;
+          break;
+        }
+        this.park(worker, ring, at);
+        aside++;
+        continue;
+      }
       const connection: Connection =
         last !== undefined && last.index === ring.tag ? last : connections.at(ring.tag);
       last = connection;
@@ -75,8 +115,34 @@ export class ReplyPump {
       taken++;
     }
     for (let i = 0; i < dirty; i++) this.send(ring.u8, touched[i] as Connection);
-    if (taken > 0) ring.release();
+    if (this.blocked[worker]) ring.resumeAt(ring.peekPosition);
+    else if (taken + aside > 0) ring.release();
     return taken;
+  }
+
+  private park(worker: number, ring: RingConsumer, at: number): void {
+    const words = at >> 2;
+    const bytes = ring.u8.slice(at + REPLY_HEAD_BYTES, at + ring.length);
+    const connection = this.connections.at(ring.tag);
+    const mode = infoMode(ring.i32[words] as number);
+    (this.parked[worker] as ParkedReplies).add(connection, mode, ring.i32[words + 1] as number, bytes);
+  }
+
+  /** Sends the parked replies of a worker whose changes are durable by now. */
+  private unpark(worker: number, durable: number): number {
+    const parked = this.parked[worker] as ParkedReplies;
+    let sent = 0;
+    while (parked.ready(durable)) {
+      const { connection, mode, bytes } = parked.take();
+      if (connection.open) {
+        if (mode === Mode.BINARY) connection.sink.send(bytes);
+        else
+          for (const message of decodeAll(bytes)) connection.sink.sendDecoded(mode, message as unknown[]);
+      }
+      this.connections.answered(connection, 1);
+      sent++;
+    }
+    return sent;
   }
 
   private send(u8: Uint8Array, connection: Connection): void {

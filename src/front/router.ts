@@ -8,7 +8,7 @@ import {
   MAX_REPLY_BYTES,
   SLOT_BITS,
 } from '../../protocol/limits.ts';
-import { OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
+import { OP_CHANGES, OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
 import { Reason, reasonName, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import type { Clock } from '../base/clock.ts';
@@ -21,8 +21,8 @@ import { decodeAll } from './message.ts';
 /** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
 export const BUSY_RETRY_MS = 10;
 
-/** A server that stops is mostly one that is started anew: by then there is a new connection to make. */
-export const STOPPING_RETRY_MS = 1000;
+/** A server that stops is mostly started anew, and a store that stands still mostly comes back, no sooner than this. */
+export const RETRY_LATER_MS = 1000;
 
 export interface RouterOptions {
   /** Command ring of each worker. */
@@ -40,6 +40,8 @@ export interface RouterOptions {
 export class Router {
   /** Set when the server stops: commands are answered UNAVAILABLE. */
   draining = false;
+  /** Set while the store stands still: commands that change state are answered UNAVAILABLE. */
+  refusingChanges = false;
   /** Commands put into rings and not answered yet, over all connections. */
   inFlight = 0;
   /** Whether a command routed since the last publication reads a whole segment, for milliseconds. */
@@ -118,8 +120,8 @@ export class Router {
   private route(connection: Connection, frame: Uint8Array, mode: number): void {
     const { peek } = this;
     const { op } = peek;
-    if (this.draining) {
-      this.answer(frame, Status.UNAVAILABLE, STOPPING_RETRY_MS, -1);
+    if (this.draining || (this.refusingChanges && OP_CHANGES[op])) {
+      this.answer(frame, Status.UNAVAILABLE, RETRY_LATER_MS, -1);
       return;
     }
     let lo = peek.lo;

@@ -1,11 +1,15 @@
 import { anchorClock, clockFrom } from '../base/clock.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { Front } from '../front/front.ts';
-import { type AckLevel, Hello } from '../front/hello.ts';
+import { Hello } from '../front/hello.ts';
 import { HolderHash } from '../front/holder.ts';
 import { SocketServer } from '../front/socket-server.ts';
 import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
-import type { Settings } from './settings.ts';
+import type { AckLevel } from '../storage/store.ts';
+import { Durable, type StoreEvent } from './durable.ts';
+import type { MaintenanceEvent } from './maintenance.ts';
+import { NO_STORE, type Settings } from './setting-table.ts';
+import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor, type WorkerEvent } from './supervisor.ts';
 
 /** A server that takes commands. */
@@ -19,6 +23,11 @@ export interface RunningServer {
   readonly workers: number;
   readonly segments: number;
   readonly ack: AckLevel;
+  /** Where the journal is kept, without passwords; undefined without a store. */
+  readonly store: string | undefined;
+  /** What an acknowledgement promises, in words. */
+  readonly promise: string;
+  readonly recovery: RecoverySummary | undefined;
   /** For tests that plant faults, and for whoever measures: the memory shared with the workers. */
   readonly memory: EngineMemory;
   /** Stops in order: takes nothing new, finishes what is under way, closes connections with 1001, ends the workers. */
@@ -27,12 +36,16 @@ export interface RunningServer {
 
 export interface ServerHooks {
   /** Rare events, for a log. */
-  log?: (event: WorkerEvent) => void;
-  /** The server cannot go on. By default the process ends with code 70. */
-  onHopeless?: (reason: string) => void;
+  log?: (event: WorkerEvent | MaintenanceEvent | StoreEvent) => void;
+  /** How far the recovery has come, while it goes on. */
+  onProgress?: (progress: RecoveryProgress) => void;
+  /** The server cannot go on. By default the process ends with that code. */
+  onHopeless?: (reason: string, exitCode: number) => void;
 }
 
 const EXIT_HOPELESS = 70;
+/** Without a store: what an acknowledgement promises. */
+const MEMORY_PROMISE = 'what is acknowledged survives a crashed worker, not a crashed process';
 const DRAIN_POLL_MS = 5;
 /** Time that the last frames get to leave the socket buffers. */
 const FLUSH_MS = 50;
@@ -41,8 +54,7 @@ const FLUSH_MS = 50;
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
   const log = hooks.log ?? logToStderr;
   const onHopeless = hooks.onHopeless ?? endProcess;
-  const anchor = anchorClock();
-  const clock = clockFrom(anchor);
+  const stored = settings.store !== NO_STORE;
   const memory = allocate({
     workers: settings.workers,
     segments: settings.segments,
@@ -58,7 +70,11 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     },
     commandRingBytes: settings.commandRingBytes,
     replyRingBytes: settings.replyRingBytes,
+    ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
+  const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;
+  const anchor = durable?.anchor ?? anchorClock();
+  const clock = clockFrom(anchor);
   const front = new Front({
     memory,
     clock,
@@ -66,6 +82,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     onFault: (error, segment) => {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       log({ worker: -1, event: 'died', detail, fencedSegment: segment });
+      if (segment >= 0) durable?.rebuild(segment);
     },
   });
   const supervisor = new Supervisor({
@@ -76,16 +93,18 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     shardOf: (worker) => front.shardOf(worker),
     log,
     wake: () => front.schedule(),
-    onHopeless,
+    onFenced: (segment) => durable?.rebuild(segment),
+    onHopeless: (reason) => onHopeless(reason, EXIT_HOPELESS),
   });
   await supervisor.start();
 
-  const ack: AckLevel = 'memory';
+  const { ack } = settings;
   let serving = true;
+  durable?.attach(front);
   const sockets = new SocketServer({
     front,
     hello: new Hello(ack, settings.segments, settings.maxHoldLifeMs),
-    holders: new HolderHash(),
+    holders: new HolderHash(durable?.secret),
     clock,
     maxConnections: settings.maxConnections,
     maxBackpressureBytes: settings.maxBackpressureBytes,
@@ -98,6 +117,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   } catch (error) {
     sockets.destroy();
     await supervisor.stop(settings.stopTimeoutMs);
+    await durable?.stop(settings.stopTimeoutMs);
     throw error;
   }
 
@@ -109,6 +129,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     const deadline = performance.now() + settings.stopTimeoutMs;
     while (front.router.inFlight > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
+    await durable?.stop(Math.max(0, deadline - performance.now()));
     sockets.closeAll(1001, 'the server is stopping');
     await sleep(FLUSH_MS);
     sockets.destroy();
@@ -122,6 +143,9 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     workers: settings.workers,
     segments: settings.segments,
     ack,
+    store: durable?.label,
+    promise: durable?.promise ?? MEMORY_PROMISE,
+    recovery: durable?.recovery,
     memory,
     stop,
   };
@@ -153,18 +177,32 @@ function fencedSegments(front: Front): number[] {
   return fenced;
 }
 
-function logToStderr(event: WorkerEvent): void {
+function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
+  if (!('worker' in event)) {
+    process.stderr.write(`${EVENT_WORDS[event.event]}: ${event.detail}\n`);
+    return;
+  }
   const fenced =
     event.fencedSegment < 0
       ? ''
-      : ` Segment ${event.fencedSegment} is fenced off: its SKUs answer UNAVAILABLE.`;
+      : ` Segment ${event.fencedSegment} is fenced off: its SKUs answer UNAVAILABLE until it is rebuilt.`;
   const who = event.worker < 0 ? 'The front, in place of a worker,' : `Worker ${event.worker}`;
   process.stderr.write(`${who} ${event.event}: ${event.detail}.${fenced}\n`);
 }
 
-function endProcess(reason: string): void {
+const EVENT_WORDS: Readonly<Record<(MaintenanceEvent | StoreEvent)['event'], string>> = {
+  snapshots: 'Snapshots taken',
+  'snapshot-failed': 'A snapshot failed and will be tried again',
+  rebuilt: 'Rebuilt',
+  'rebuild-failed': 'Not rebuilt',
+  'store-trouble': 'The store takes nothing for now; changes are refused until it does',
+  'store-healed': 'The store takes what it is given again',
+  planted: 'Warning, for tests only: this server',
+};
+
+function endProcess(reason: string, exitCode: number): void {
   process.stderr.write(`Holdfast ends: ${reason}\n`);
-  process.exit(EXIT_HOPELESS);
+  process.exit(exitCode);
 }
 
 function sleep(ms: number): Promise<void> {

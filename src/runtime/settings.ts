@@ -2,175 +2,11 @@ import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
-import { defaultSpins } from '../ring/idle.ts';
+import { isStoreUrl } from '../storage/store.ts';
+import { NO_STORE, type Setting, type SettingName, type Settings, SETTINGS } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
-/** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
-export interface Settings {
-  port: number;
-  host: string;
-  workers: number;
-  segments: number;
-  holdsPerSegment: number;
-  skusPerSegment: number;
-  keysPerSegment: number;
-  holdersPerSegment: number;
-  keyRetentionMs: number;
-  endedRetentionMs: number;
-  soldRetentionMs: number;
-  maxHoldLifeMs: number;
-  commandRingBytes: number;
-  replyRingBytes: number;
-  maxConnections: number;
-  maxBackpressureBytes: number;
-  spins: number;
-  borrow: 'auto' | 'off';
-  stallMs: number;
-  stopTimeoutMs: number;
-}
-
-export type SettingName = keyof Settings;
-type SettingType = 'count' | 'duration' | 'size' | 'host' | 'choice';
-type Value = number | string;
-
-/** One row of the table that flags, environment, config file, --help and the README are all made from. */
-export interface Setting {
-  readonly name: SettingName;
-  /** `--key-retention-ms` for keyRetentionMs. */
-  readonly flag: string;
-  /** `HOLDFAST_KEY_RETENTION_MS` for keyRetentionMs. */
-  readonly env: string;
-  readonly type: SettingType;
-  /** What a bare number counts; empty for text. */
-  readonly unit: string;
-  /** Bounds of a number, both included. */
-  readonly min: number;
-  readonly max: number;
-  /** The allowed words, where it is a choice. */
-  readonly choices: readonly string[];
-  /** The default in words, for people. */
-  readonly defaultText: string;
-  readonly help: string;
-  /** The default, which may follow from the number of cores and from the other settings. */
-  readonly defaultFor: (cores: number, set: Partial<Settings>) => Value;
-}
-
-type Row = Pick<Setting, 'type' | 'unit' | 'help'> & Partial<Setting>;
-
-function count(unit: string, min: number, max: number, value: number, help: string): Row {
-  return { type: 'count', unit, min, max, help, defaultText: String(value), defaultFor: () => value };
-}
-
-function duration(min: number, max: number, value: number, help: string): Row {
-  const defaultText = formatDuration(value);
-  return { type: 'duration', unit: 'ms', min, max, help, defaultText, defaultFor: () => value };
-}
-
-function size(min: number, max: number, value: number, help: string): Row {
-  return {
-    type: 'size',
-    unit: 'bytes',
-    min,
-    max,
-    help,
-    defaultText: formatSize(value),
-    defaultFor: () => value,
-  };
-}
-
-const WEEK_MS = 7 * 86_400_000;
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
-const DEFAULT_SEGMENTS = 64;
-
-/** Keyed by every name of Settings, so that the compiler notices one that is missing. */
-const ROWS: Readonly<Record<SettingName, Row>> = {
-  port: count('', 0, 65_535, 7070, 'TCP port of WebSocket and HTTP; 0 takes a free one'),
-  host: {
-    type: 'host',
-    unit: '',
-    help: 'address to listen on; without an auth key a loopback address only',
-    defaultText: '127.0.0.1',
-    defaultFor: () => '127.0.0.1',
-  },
-  workers: {
-    ...count('threads', 1, 64, 1, 'threads that run segments; no more than there are segments'),
-    defaultText: 'cores less one, at least 1',
-    defaultFor: (cores, set) => Math.max(1, Math.min(cores - 1, 64, set.segments ?? DEFAULT_SEGMENTS)),
-  },
-  segments: count('segments', 1, MAX_SEGMENTS, DEFAULT_SEGMENTS, 'slices that all SKUs are spread over'),
-  holdsPerSegment: count('holds', 16, MAX_SLOTS, 1_048_576, 'holds that a segment keeps, open and ended'),
-  skusPerSegment: count('SKUs', 16, MAX_SLOTS - 1, 65_536, 'SKUs that a segment keeps'),
-  keysPerSegment: count('keys', 16, MAX_SLOTS, 1_048_576, 'idempotency keys that a segment keeps'),
-  holdersPerSegment: count(
-    'entries',
-    16,
-    MAX_SLOTS,
-    262_144,
-    'holders that a segment counts for SKUs with a limit per holder',
-  ),
-  keyRetentionMs: duration(
-    0,
-    WEEK_MS,
-    600_000,
-    "how long an idempotency key is kept past its hold's end; below 10m a client that resends late may hold twice",
-  ),
-  endedRetentionMs: duration(
-    0,
-    WEEK_MS,
-    60_000,
-    'how long released and expired holds stay readable, while they are few',
-  ),
-  soldRetentionMs: duration(0, WEEK_MS, 86_400_000, 'how long confirmed holds are kept, to be returned'),
-  maxHoldLifeMs: duration(
-    1000,
-    MAX_HOLD_LIFE_MS,
-    86_400_000,
-    'longest whole life of a hold, extensions included',
-  ),
-  commandRingBytes: size(64 * KIB, GIB, 4 * MIB, 'command ring of each worker, a power of two'),
-  replyRingBytes: size(64 * KIB, GIB, 8 * MIB, 'reply ring of each worker, a power of two'),
-  maxConnections: count('sockets', 1, 1_000_000, 20_000, 'WebSocket connections at once; more are refused'),
-  maxBackpressureBytes: size(
-    64 * KIB,
-    64 * MIB,
-    MAX_BACKPRESSURE_BYTES,
-    'replies that wait for a client that does not read, before it is closed',
-  ),
-  spins: {
-    ...count('turns', 0, 1_000_000, 0, 'empty turns that a thread makes before it sleeps'),
-    defaultText: `0, or ${defaultSpins(2, 1)} when there are more cores than workers and front`,
-    // The front is the one thread beside the workers.
-    defaultFor: (cores, set) => defaultSpins(cores, (set.workers ?? 1) + 1),
-  },
-  borrow: {
-    type: 'choice',
-    unit: '',
-    choices: ['auto', 'off'],
-    help: "whether the front runs a sleeping worker's segments itself when little is in flight",
-    defaultText: 'auto',
-    defaultFor: () => 'auto',
-  },
-  stallMs: duration(100, 600_000, 2000, 'a worker without a heartbeat for this long is replaced'),
-  stopTimeoutMs: duration(0, 600_000, 5000, 'longest wait for commands under way when the server stops'),
-};
-/** All settings in the order in which they are documented. */
-export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row]) => {
-  const words = name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
-  return {
-    min: 0,
-    max: 0,
-    choices: [],
-    defaultText: '',
-    defaultFor: () => '',
-    ...row,
-    name: name as SettingName,
-    flag: `--${words}`,
-    env: `HOLDFAST_${words.toUpperCase().replaceAll('-', '_')}`,
-  };
-});
+export { type Setting, type SettingName, type Settings, SETTINGS };
 
 /** Settings that cannot be used. `problems` has one full sentence for each; nothing was started. */
 export class SettingsError extends Error {
@@ -211,7 +47,7 @@ export function loadSettings(sources: SettingsSources): Settings {
   const cores = sources.cores ?? availableParallelism();
   // Defaults that follow from others stand behind them: segments, then workers, then spins.
   const filled: Partial<Settings> = { ...set };
-  for (const name of ['segments', 'workers', ...SETTINGS.map((setting) => setting.name)] as SettingName[]) {
+  for (const name of ['segments', 'workers', 'store', ...SETTINGS.map((setting) => setting.name)] as SettingName[]) {
     if (filled[name] === undefined)
       Object.assign(filled, { [name]: settingOf(name)?.defaultFor(cores, filled) });
   }
@@ -220,6 +56,12 @@ export function loadSettings(sources: SettingsSources): Settings {
     throw new SettingsError([
       `workers = ${settings.workers} is more than segments = ${settings.segments}: a worker without a segment has nothing to do. ` +
         `Set workers to at most ${settings.segments}, or segments to at least ${settings.workers}.`,
+    ]);
+  }
+  if (settings.store === NO_STORE && (settings.ack !== 'memory' || settings.snapshots !== '')) {
+    const what = settings.snapshots !== '' ? `snapshots = ${settings.snapshots}` : `ack = ${settings.ack}`;
+    throw new SettingsError([
+      `${what} needs a store, and store = ${NO_STORE}. Name one, such as file:./data, or leave the other out.`,
     ]);
   }
   return settings;
@@ -236,6 +78,8 @@ export function describeRight(setting: Setting): string {
       return `a size from ${formatSize(setting.min)} to ${formatSize(setting.max)}${isRing(setting.name) ? ' that is a power of two' : ''}, such as 512KiB or 4MiB (a bare number is bytes)`;
     case 'choice':
       return setting.choices.join(' or ');
+    case 'store':
+      return `an address that begins with file:, redis://, rediss://, redis+sentinel:// or redis+cluster://${setting.choices.length > 0 ? `, or ${setting.choices.join(' or ')}` : ''}`;
     case 'host':
       return 'a loopback address (127.0.0.1, ::1 or localhost), because no auth key is configured and any other would let everybody in';
   }
@@ -246,11 +90,14 @@ function settingOf(name: string): Setting | undefined {
 }
 
 function isRing(name: SettingName): boolean {
-  return name === 'commandRingBytes' || name === 'replyRingBytes';
+  return name === 'commandRingBytes' || name === 'replyRingBytes' || name === 'eventRingBytes';
 }
 
 function schemaOf(setting: Setting): z.ZodType {
   if (setting.type === 'host') return z.string().refine(isLoopback);
+  if (setting.type === 'store') {
+    return z.string().refine((text) => setting.choices.includes(text) || isStoreUrl(text));
+  }
   if (setting.type === 'choice') return z.enum(setting.choices as [string, ...string[]]);
   const parse =
     setting.type === 'duration' ? parseDuration : setting.type === 'size' ? parseSize : parseCount;

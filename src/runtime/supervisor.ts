@@ -16,6 +16,8 @@ export interface SupervisorOptions {
   log: (event: WorkerEvent) => void;
   /** Called after a worker was replaced, so that replies written on its behalf are sent. */
   wake: () => void;
+  /** Called with a segment that was fenced off, when a new thread runs in place of the dead one. */
+  onFenced: (segment: number) => void;
   /** Called when a worker cannot be kept alive; the server must end. */
   onHopeless: (reason: string) => void;
 }
@@ -154,6 +156,7 @@ export class Supervisor {
     watched.silent = 0;
     this.options.log({ worker, event: 'replaced', detail: 'a new thread runs its segments', fencedSegment });
     this.options.wake();
+    if (fencedSegment >= 0) this.options.onFenced(fencedSegment);
   }
 }
 

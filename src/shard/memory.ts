@@ -13,6 +13,8 @@ export const Control = {
   /** Ring positions behind the last command that was answered whole. */
   COMMAND_POSITION: 33,
   REPLY_POSITION: 34,
+  /** The event ring's position behind the last change that was made whole. */
+  EVENT_POSITION: 35,
   /** Goes up with every duty cycle, also an idle one. */
   HEARTBEAT: 64,
   /** Commands run, by the worker and by the front for it; wrap around. */
@@ -23,10 +25,29 @@ export const Control = {
   /** A fault that a test asks for: see Fault in faults.ts. Its argument. */
   FAULT: 96,
   FAULT_SEGMENT: 97,
+  /** A segment to copy for a snapshot, its number + 1; the worker sets it to 0 when it has. */
+  COPY: 98,
+  /** Words of that copy, 0 when the segment is fenced off; and the event ring's position at it. */
+  COPY_WORDS: 99,
+  COPY_POSITION: 100,
   WORDS: 128,
 } as const;
 
 export const Lease = { FREE: 0, WORKER: 1, FRONT: 2 } as const;
+
+/** Words of the block that the storage thread, the workers and the front share. */
+export const StorageControl = {
+  DOORBELL: 0,
+  /** 1 asks the storage thread to make durable what waits, and end. */
+  STOP: 32,
+  /** Groups made durable so far; wraps around. */
+  GROUPS: 64,
+  /** Journal that a start would have to read, KiB. */
+  JOURNAL_KIB: 65,
+  /** From here on for each worker, a pair of cache lines apart: position in its event ring up to which all is durable. */
+  DURABLE: 96,
+  DURABLE_STRIDE: 32,
+} as const;
 
 const CONTROL_BYTES = Control.WORDS * 4;
 const ALIGNMENT = 128;
@@ -39,6 +60,18 @@ export interface WorkerMemory {
   readonly commandRingBytes: number;
   readonly replies: number;
   readonly replyRingBytes: number;
+  /** Event ring; 0 bytes when nothing is stored. */
+  readonly events: number;
+  readonly eventRingBytes: number;
+}
+
+/** What the storage thread shares with the others. */
+export interface StorageMemory {
+  readonly control: SharedArrayBuffer;
+  /** One segment's copy at a time, for a snapshot. */
+  readonly copy: SharedArrayBuffer;
+  /** Whether replies wait until what they tell is durable. */
+  readonly gated: boolean;
 }
 
 /** All shared memory of an engine. Structured-cloneable, so that it can be handed to threads as it is. */
@@ -49,6 +82,8 @@ export interface EngineMemory {
   readonly owners: SharedArrayBuffer;
   readonly workers: readonly WorkerMemory[];
   readonly frontDoorbell: SharedArrayBuffer;
+  /** Missing when nothing is stored. */
+  readonly storage?: StorageMemory;
 }
 
 export interface EngineOptions {
@@ -58,6 +93,8 @@ export interface EngineOptions {
   /** Powers of two. */
   commandRingBytes: number;
   replyRingBytes: number;
+  /** Given when there is a store. `ringBytes`: event ring of each worker, a power of two. */
+  events?: { ringBytes: number; gated: boolean };
 }
 
 /** Reserves an engine's memory, zeroed: every table and ring is empty. Segments go to the workers in turn. */
@@ -74,6 +111,16 @@ export function allocateEngine(options: EngineOptions): EngineMemory {
     owners,
     workers: Array.from({ length: options.workers }, () => allocateWorker(options)),
     frontDoorbell: new SharedArrayBuffer(DOORBELL_BYTES),
+    ...(options.events && { storage: allocateStorage(options, options.events.gated) }),
+  };
+}
+
+function allocateStorage(options: EngineOptions, gated: boolean): StorageMemory {
+  const words = StorageControl.DURABLE + options.workers * StorageControl.DURABLE_STRIDE;
+  return {
+    control: new SharedArrayBuffer(words * 4),
+    copy: new SharedArrayBuffer(segmentBytes(options.segment)),
+    gated,
   };
 }
 
@@ -81,13 +128,17 @@ function allocateWorker(options: EngineOptions): WorkerMemory {
   const doorbell = align(CONTROL_BYTES);
   const commands = align(doorbell + DOORBELL_BYTES);
   const replies = align(commands + ringBytes(options.commandRingBytes));
+  const events = align(replies + ringBytes(options.replyRingBytes));
+  const eventRingBytes = options.events?.ringBytes ?? 0;
   return {
-    sab: new SharedArrayBuffer(align(replies + ringBytes(options.replyRingBytes))),
+    sab: new SharedArrayBuffer(align(events + (eventRingBytes === 0 ? 0 : ringBytes(eventRingBytes)))),
     doorbell,
     commands,
     commandRingBytes: options.commandRingBytes,
     replies,
     replyRingBytes: options.replyRingBytes,
+    events,
+    eventRingBytes,
   };
 }
 
@@ -98,4 +149,14 @@ function align(bytes: number): number {
 /** View of a worker's control block. */
 export function controlOf(memory: WorkerMemory): Int32Array {
   return new Int32Array(memory.sab, 0, Control.WORDS);
+}
+
+/** View of the storage thread's control block. */
+export function storageControlOf(storage: StorageMemory): Int32Array {
+  return new Int32Array(storage.control);
+}
+
+/** Word at which a worker's durable position stands. */
+export function durableWord(worker: number): number {
+  return StorageControl.DURABLE + worker * StorageControl.DURABLE_STRIDE;
 }

@@ -8,11 +8,12 @@ import { MAX_COMMAND_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
  *               words 3, 4  the SKU's hash, or the hold's id: low word, high word
  *               byte 20 on  the command's MessagePack from its request id on
  *
- *     reply     word 0      info: op (4 bits) | mode << 8 (2) | status << 16 (8)
- *               byte 4 on   the reply's MessagePack, whole
+ *     reply     word 0      info: op (4 bits) | mode << 8 (2) | gated << 10 (1) | status << 16 (8)
+ *               word 1      when gated: position in the event ring that must be durable before the reply may leave
+ *               byte 8 on   the reply's MessagePack, whole
  */
 export const COMMAND_HEAD_BYTES = 20;
-export const REPLY_HEAD_BYTES = 4;
+export const REPLY_HEAD_BYTES = 8;
 
 /** Most payload bytes of either record. */
 export const COMMAND_RECORD_BYTES = COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES;
@@ -50,6 +51,9 @@ export function infoRequestBytes(info: number): number {
 export function infoSegment(info: number): number {
   return info >> 14;
 }
+
+/** Set in the info of a reply that waits for durability. */
+export const GATED = 1 << 10;
 
 /** A reply's info from its command's, and its status. */
 export function replyInfo(info: number, status: number): number {

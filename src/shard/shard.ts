@@ -1,15 +1,19 @@
 import { Cursor } from '../../protocol/cursor.ts';
-import { OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
+import { OP_CHANGES, OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
+import { MAX_COMMAND_EVENT_BYTES, MAX_EXPIRY_EVENT_BYTES } from '../core/events.ts';
 import { CommandHead, executeCommand } from '../core/execute.ts';
+import { copyImage } from '../core/image.ts';
 import { Segment } from '../core/segment.ts';
 import { RingConsumer } from '../ring/consumer.ts';
+import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { strike } from './faults.ts';
-import { Control, controlOf, type EngineMemory, Lease } from './memory.ts';
+import { Control, controlOf, durableWord, type EngineMemory, Lease, StorageControl, storageControlOf } from './memory.ts';
 import {
   COMMAND_HEAD_BYTES,
+  GATED,
   infoCount,
   infoOp,
   infoRequestBytes,
@@ -21,6 +25,8 @@ import {
 
 /** Commands whose memory is fetched together: enough to hide a miss behind others, few enough to stay in the first-level cache. */
 const GROUP = 16;
+/** A worker whose events wait for a store that does not take them answers that a client had better wait this long. */
+const FULL_RETRY_MS = 100;
 const BY_HOLD = OP_SHAPES.map(({ route }) => route === Route.HOLD);
 
 /**
@@ -37,6 +43,17 @@ export class Shard {
   readonly control: Int32Array;
   readonly commands: RingConsumer;
   readonly replies: RingProducer;
+  /** Undefined when nothing is stored. */
+  private readonly events: RingProducer | undefined;
+  private readonly storage: Doorbell | undefined;
+  private readonly storageControl: Int32Array | undefined;
+  private readonly gated: boolean;
+  /** Whether the event ring has room for all that the group at hand can cause. */
+  private roomForEvents = true;
+  /** The first reply since the last publication: whether it waits for durability, and for which position. */
+  private firstGated = false;
+  private firstGate = 0;
+  private anyReplies = false;
   private readonly memory: EngineMemory;
   private readonly owners: Int32Array;
   private readonly segments: (Segment | undefined)[];
@@ -66,6 +83,13 @@ export class Shard {
     this.commands = new RingConsumer(own.sab, own.commands, own.commandRingBytes);
     this.replies = new RingProducer(own.sab, own.replies, own.replyRingBytes);
     this.writer = new Writer(this.replies.u8);
+    const { storage } = memory;
+    this.gated = storage?.gated ?? false;
+    if (storage !== undefined) {
+      this.events = new RingProducer(own.sab, own.events, own.eventRingBytes);
+      this.storage = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
+      this.storageControl = storageControlOf(storage);
+    }
   }
 
   /** Takes the lease for a thread (a Lease value) if it is free. */
@@ -73,6 +97,7 @@ export class Shard {
     if (Atomics.compareExchange(this.control, Control.LEASE, Lease.FREE, as) !== Lease.FREE) return false;
     this.commands.refresh();
     this.replies.refresh();
+    this.events?.refresh();
     return true;
   }
 
@@ -82,10 +107,33 @@ export class Shard {
     Atomics.store(this.control, Control.LEASE, Lease.FREE);
   }
 
-  /** Makes replies visible to the front and gives the room of their commands back. */
+  /**
+   * Makes events visible to the storage thread and replies to the front, and gives the room of their commands back. Events go first, so
+   * that whoever sees a reply can wait for what it tells.
+   */
   publish(): void {
+    const { events } = this;
+    if (events?.unpublished) {
+      events.publish();
+      this.storage?.ring();
+    }
     this.replies.publish();
     this.commands.release();
+  }
+
+  /**
+   * Whether the front has a reason to wake for the replies since this was asked last: the first of them can leave. If it waits for
+   * durability, so do all behind it, and the storage thread will wake the front.
+   */
+  takeDeliverable(): boolean {
+    const deliverable = this.anyReplies && (!this.firstGated || this.isDurable(this.firstGate));
+    this.anyReplies = false;
+    return deliverable;
+  }
+
+  private isDurable(position: number): boolean {
+    const control = this.storageControl;
+    return control === undefined || ((Atomics.load(control, durableWord(this.worker)) - position) | 0) >= 0;
   }
 
   /** Whether commands wait and can be answered. For a shard that does not hold the lease: it reads the rings' positions anew. */
@@ -106,6 +154,8 @@ export class Shard {
     const mark = control[Control.MARK] as number;
     this.commands.resumeAt(control[Control.COMMAND_POSITION] as number);
     this.replies.resumeAt(control[Control.REPLY_POSITION] as number);
+    this.events?.resumeAt(control[Control.EVENT_POSITION] as number);
+    this.storage?.ring();
     control[Control.MARK] = 0;
     if (mark === 0) return -1;
     const segment = Math.abs(mark) - 1;
@@ -138,6 +188,7 @@ export class Shard {
     if (room === 1 && !this.replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
     let gathered = 0;
     this.inspected = false;
+    this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES) ?? true;
     while (gathered < room && !this.inspected) {
       const at = commands.next();
       if (at < 0) break;
@@ -188,10 +239,48 @@ export class Shard {
     control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
     control[Control.MARK] = number + 1;
     strike(control, number);
-    const status = executeCommand(this.segmentAt(number), head, cursor, writer, this.time[0] as number);
-    replies.i32[reply >> 2] = replyInfo(info, status);
+    const changes = OP_CHANGES[head.op] as boolean;
+    let gated = this.gated && changes;
+    let status: number;
+    if (changes && !this.roomForEvents) {
+      status = this.refuseBusy();
+      gated = false;
+    } else {
+      status = executeCommand(this.segmentAt(number), head, cursor, writer, this.time[0] as number);
+    }
+    const gate = this.events === undefined ? 0 : this.events.position;
+    replies.i32[reply >> 2] = replyInfo(info, status) | (gated ? GATED : 0);
+    replies.i32[(reply >> 2) + 1] = gate;
     replies.trim(writer.pos - reply);
+    if (!this.anyReplies) {
+      this.anyReplies = true;
+      this.firstGated = gated;
+      this.firstGate = gate;
+    }
     this.noteProgress(this.positions[i] as number);
+  }
+
+  /** The store does not keep up: nothing may change that it could not be told of. */
+  private refuseBusy(): number {
+    const { writer, cursor, head } = this;
+    writer.array(3);
+    writer.copy(cursor.u8, head.requestStart, head.requestBytes);
+    writer.int32(Status.BUSY);
+    writer.int32(FULL_RETRY_MS);
+    return Status.BUSY;
+  }
+
+  /**
+   * Copies the segment that a snapshot is asked of, if one is and it is this worker's. For whoever holds the lease, between commands.
+   */
+  copyAsked(): void {
+    const { control, memory } = this;
+    const number = Atomics.load(control, Control.COPY) - 1;
+    if (number < 0 || memory.storage === undefined || this.events === undefined) return;
+    const segment = this.segmentAt(number);
+    control[Control.COPY_WORDS] = segment.fenced ? 0 : copyImage(segment, new Int32Array(memory.storage.copy));
+    control[Control.COPY_POSITION] = this.events.position;
+    Atomics.store(control, Control.COPY, 0);
   }
 
   /**
@@ -200,7 +289,9 @@ export class Shard {
    */
   runExpiry(nowMs: number, budget: number): number {
     this.time[0] = nowMs;
-    const { control, owners } = this;
+    const { control, owners, events } = this;
+    // Holds that cannot be reported as ended stay: what they end with would not be known after a start.
+    if (events !== undefined && !events.hasRoom(budget * MAX_EXPIRY_EVENT_BYTES)) return 0;
     const count = owners.length;
     let done = 0;
     for (let i = 0; i < count && done < budget; i++) {
@@ -211,6 +302,7 @@ export class Shard {
       if (segment.fenced) continue;
       control[Control.MARK] = -(number + 1);
       done += segment.advance(this.time[0] as number, budget - done);
+      if (events !== undefined) control[Control.EVENT_POSITION] = events.position;
       control[Control.MARK] = 0;
     }
     return done;
@@ -236,6 +328,7 @@ export class Shard {
     writer.copy(commands.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));
     writer.int32(Status.UNKNOWN_OUTCOME);
     replies.i32[reply >> 2] = replyInfo(info, Status.UNKNOWN_OUTCOME);
+    replies.i32[(reply >> 2) + 1] = 0;
     replies.trim(writer.pos - reply);
     this.noteProgress(commands.position);
   }
@@ -248,16 +341,17 @@ export class Shard {
   private noteProgress(taken: number): void {
     const control = this.control;
     const replied = this.replies.position;
-    // A thread is terminated only at a call or at the end of a loop's turn, so these three stores happen together.
+    // A thread is terminated only at a call or at the end of a loop's turn, so these stores happen together.
     control[Control.REPLY_POSITION] = replied;
     control[Control.COMMAND_POSITION] = taken;
+    if (this.events !== undefined) control[Control.EVENT_POSITION] = this.events.position;
     control[Control.MARK] = 0;
   }
 
   private openSegment(number: number): Segment {
     const sab = this.memory.segments[number];
     if (sab === undefined) throw new RangeError(`there is no segment ${number}`);
-    const segment = new Segment(number, this.memory.segmentOptions, sab);
+    const segment = new Segment(number, this.memory.segmentOptions, sab, this.events);
     this.segments[number] = segment;
     return segment;
   }

@@ -55,8 +55,9 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     // Also a turn without work may end a row of full batches.
     if (unannounced > 0 && (work < COMMAND_BATCH || unannounced >= ANNOUNCE)) {
       unannounced = 0;
-      front.ring();
+      if (shard.takeDeliverable()) front.ring();
     }
+    shard.copyAsked();
     if (now >= nextExpiry) {
       const ended = shard.runExpiry(now, EXPIRY_BATCH);
       nextExpiry = ended < EXPIRY_BATCH ? now + EXPIRY_EVERY_MS : now;

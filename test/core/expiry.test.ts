@@ -16,9 +16,7 @@ describe('a command at the deadline', () => {
     ['RELEASE $a', 'OK 0'],
     ['EXTEND $a 50', 'OK @1049'],
     ['RETURN $a', 'NOT_CONFIRMED'],
-    ['READ_HOLD $a', 'OK HELD pen 2 0 0 @1000'],
   ])('finds the hold ended, and one a millisecond earlier finds it held: %s', (command, before) => {
-    const after = command.startsWith('READ_HOLD') ? 'OK EXPIRED pen 0 0 0 @1000' : 'EXPIRED @1000';
     bothWays().play(`
         0 | STOCK pen total 10    | OK 10 0 0 10
         0 | HOLD pen 2 1000       | OK $a @1000
@@ -27,8 +25,21 @@ describe('a command at the deadline', () => {
     bothWays().play(`
         0 | STOCK pen total 10    | OK 10 0 0 10
         0 | HOLD pen 2 1000       | OK $a @1000
-     1000 | ${command}            | ${after}
+     1000 | ${command}            | EXPIRED @1000
      1000 | READ pen              | OK 10 0 0 10 0 0 0 0
+    `);
+  });
+
+  it('is told that the hold has ended when it only reads, and the hold ends when the wheel comes to it', () => {
+    bothWays().play(`
+        0 | STOCK pen total 10    | OK 10 0 0 10
+        0 | HOLD pen 2 1000       | OK $a @1000
+      999 | READ_HOLD $a          | OK HELD pen 2 0 0 @1000
+     1000 | READ_HOLD $a          | OK EXPIRED pen 0 0 0 @1000
+     1000 | READ pen              | OK 8 2 0 10 0 0 0 @1000
+     1008 | advance 100           | 1
+     1008 | READ_HOLD $a          | OK EXPIRED pen 0 0 0 @1000
+     1008 | READ pen              | OK 10 0 0 10 0 0 0 0
     `);
   });
 

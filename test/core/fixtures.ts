@@ -6,6 +6,7 @@ import { OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { SkuHash } from '../../src/base/hash.ts';
+import type { EventSink } from '../../src/core/events.ts';
 import { CommandHead, executeCommand } from '../../src/core/execute.ts';
 import { EPOCH_MS, type SegmentOptions, segmentBytes } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
@@ -27,11 +28,12 @@ const SMALL: SegmentOptions = {
 
 export interface SegmentFixture extends Partial<SegmentOptions> {
   number?: number;
+  sink?: EventSink;
 }
 
-export function makeSegment({ number = 3, ...overrides }: SegmentFixture = {}): Segment {
+export function makeSegment({ number = 3, sink, ...overrides }: SegmentFixture = {}): Segment {
   const options = { ...SMALL, ...overrides };
-  return new Segment(number, options, new SharedArrayBuffer(segmentBytes(options)));
+  return new Segment(number, options, new SharedArrayBuffer(segmentBytes(options)), sink);
 }
 
 /** A hold's id as the two words that the segment's own calls take. */

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { HoldState, Op, opName, StockMode } from '../../protocol/ops.ts';
 import { Status, statusName } from '../../protocol/status.ts';
+import { copyImage, imageWords, restoreImage } from '../../src/core/image.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { type SegmentOptions, Sku, TICK_MS } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
+import { describeSegment, missingKeys } from './describe-segment.ts';
 import {
   type Caller,
   type Command,
@@ -16,6 +18,7 @@ import {
   wordsOf,
 } from './fixtures.ts';
 import { Between, Model, type ModelHold, type ModelKey } from './model.ts';
+import { RecordingSink, replay } from './recording.ts';
 
 /** One step of a run. Everything is a small number, so that a run shrinks well; holds are named by how recent they are. */
 export interface Step {
@@ -29,7 +32,9 @@ export interface Step {
     | 'read'
     | 'readHold'
     | 'advance'
-    | 'adopt';
+    | 'adopt'
+    | 'snapshot'
+    | 'recover';
   /** Passes before the step, in ms. */
   readonly waitMs: number;
   readonly sku: number;
@@ -76,12 +81,14 @@ class Run {
   private segment: Segment;
   private encoded: Caller;
   private direct: Caller;
+  private readonly journal = new RecordingSink();
+  private image: Int32Array | undefined;
   private now = T0;
 
   constructor(ttlsMs: readonly number[], overrides: Partial<SegmentOptions>) {
     this.ttlsMs = ttlsMs;
     this.exact = ttlsMs.length <= EXACT_TTLS;
-    this.segment = makeSegment({ skus: 3, ...overrides });
+    this.segment = makeSegment({ skus: 3, ...overrides, sink: this.journal });
     this.model = new Model(this.segment.options, this.exact);
     this.encoded = new EncodedCaller(this.segment);
     this.direct = new DirectCaller(this.segment);
@@ -91,14 +98,17 @@ class Run {
     this.now += step.waitMs;
     const { segment, now } = this;
     if (step.kind === 'adopt') {
-      this.segment = new Segment(
-        segment.number,
-        segment.options,
-        segment.memory.u8.buffer as SharedArrayBuffer,
+      const { buffer } = segment.memory.u8;
+      this.goOnWith(
+        new Segment(segment.number, segment.options, buffer as SharedArrayBuffer, this.journal),
+        'adopt',
       );
-      this.encoded = new EncodedCaller(this.segment);
-      this.direct = new DirectCaller(this.segment);
-      this.rows.push(`${now - T0} | adopt`);
+    } else if (step.kind === 'snapshot') {
+      this.image = new Int32Array(imageWords(segment));
+      same(copyImage(segment, this.image), this.image.length, 'words of the image');
+      this.rows.push(`${now - T0} | snapshot | LSN ${segment.lsn}`);
+    } else if (step.kind === 'recover') {
+      this.recover(step.quantity % 2 === 0 ? this.image : undefined);
     } else if (step.kind === 'advance') {
       this.advance(step.quantity % 2 === 0 ? 1000 : step.quantity);
     } else {
@@ -106,6 +116,31 @@ class Run {
       this.command(command, this.holderOf(step, command), step.encoded);
     }
     this.compareBooks();
+  }
+
+  private goOnWith(segment: Segment, how: string): void {
+    this.segment = segment;
+    this.encoded = new EncodedCaller(segment);
+    this.direct = new DirectCaller(segment);
+    this.rows.push(`${this.now - T0} | ${how}`);
+  }
+
+  /** Carries on with a segment made of the image and the events behind it, or of all events. */
+  private recover(image: Int32Array | undefined): void {
+    const { segment, now, journal } = this;
+    const { number, options } = segment;
+    const recovered = makeSegment({ ...options, number, sink: journal });
+    if (image !== undefined) restoreImage(recovered, image);
+    replay(journal, recovered, now);
+    const { keys: keysBefore, ...before } = describeSegment(segment);
+    const { keys: keysAfter, ...after } = describeSegment(recovered);
+    same(after, before, 'what was recovered');
+    same(missingKeys(keysBefore, keysAfter), [], 'keys that were lost');
+    same(inspectSegment(recovered).violations, [], 'the invariant of what was recovered');
+    // Replay keeps keys that are over; the model follows those that are forgotten.
+    recovered.keys.forget(options.keys);
+    this.goOnWith(recovered, `recover ${image === undefined ? 'from events' : 'from the image'}`);
+    this.follow();
   }
 
   private commandOf(step: Step): Command {

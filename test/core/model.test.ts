@@ -39,6 +39,8 @@ const MOSTLY_HOLDS = [
   ['readHold', 1],
   ['advance', 4],
   ['adopt', 1],
+  ['snapshot', 1],
+  ['recover', 1],
 ] as const;
 
 /** One kind of run a row: what is small or short in it, so that a few dozen commands reach it. */

@@ -113,15 +113,22 @@ export class Model {
       const longest = this.longestTtl(hold.sku);
       if ((given[0] as number) > longest) return [Status.TTL_LIMIT, longest];
     }
-    if (hold.state === HoldState.HELD && hold.endsAt <= now) this.expire(hold, now);
+    const due = hold.state === HoldState.HELD && hold.endsAt <= now;
+    if (op === Op.READ_HOLD) return this.readHold(hold, due);
+    if (due) this.expire(hold, now);
     if (op === Op.CONFIRM) return this.confirm(hold, given[0], now);
     if (op === Op.RELEASE) return this.release(hold, given[0], given[1], now);
     if (op === Op.EXTEND) return this.extend(hold, given[0] as number, now);
-    if (op === Op.RETURN) return this.returnSold(hold, given[0], given[1]);
+    return this.returnSold(hold, given[0], given[1]);
+  }
+
+  /** What is due is told as expired; to read it does not end it. */
+  private readHold(hold: ModelHold, due: boolean): Reply {
+    const state = due ? HoldState.EXPIRED : hold.state;
     const confirmed = hold.state === HoldState.CONFIRMED;
-    const quantity = hold.state === HoldState.HELD ? hold.quantity : 0;
+    const quantity = state === HoldState.HELD ? hold.quantity : 0;
     const sold = confirmed ? hold.quantity - hold.returned : 0;
-    return [Status.OK, hold.state, hold.sku, quantity, sold, hold.returned, hold.endsAt];
+    return [Status.OK, state, hold.sku, quantity, sold, hold.returned, hold.endsAt];
   }
 
   private stock(name: string, [mode, amount, ...settings]: (number | null)[]): Reply {

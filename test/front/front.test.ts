@@ -4,7 +4,7 @@ import { MAX_IN_FLIGHT } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Front } from '../../src/front/front.ts';
-import { BUSY_RETRY_MS, STOPPING_RETRY_MS } from '../../src/front/router.ts';
+import { BUSY_RETRY_MS, RETRY_LATER_MS } from '../../src/front/router.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { Doorbell } from '../../src/ring/doorbell.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
@@ -280,7 +280,7 @@ describe('a front that drains', () => {
     work(worker.shard);
     front.endTurn();
     expect(sink.messages).toEqual([
-      [2, Status.UNAVAILABLE, STOPPING_RETRY_MS],
+      [2, Status.UNAVAILABLE, RETRY_LATER_MS],
       [1, Status.UNKNOWN_SKU],
     ]);
     expect(front.router.inFlight).toBe(0);

@@ -4,7 +4,7 @@ import { Op, PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
-import { BUSY_RETRY_MS, Router, STOPPING_RETRY_MS } from '../../src/front/router.ts';
+import { BUSY_RETRY_MS, Router, RETRY_LATER_MS } from '../../src/front/router.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import {
@@ -296,6 +296,6 @@ it('a router that drains refuses every command, with the time after which to com
   const { send, sink, router, connection } = setUp();
   router.draining = true;
   send(frameOf([Op.HOLD, 1, 'pen', 1, 1000], [Op.CONFIRM, 2, holdId(1)], [Op.TIME, 3]));
-  expect(sink.messages).toEqual([1, 2, 3].map((id) => [id, Status.UNAVAILABLE, STOPPING_RETRY_MS]));
+  expect(sink.messages).toEqual([1, 2, 3].map((id) => [id, Status.UNAVAILABLE, RETRY_LATER_MS]));
   expect([connection.inFlight, router.unpublished]).toEqual([0, 0]);
 });

@@ -17,13 +17,18 @@ const LAYERS: Record<string, Layer> = {
   'src/core': { folders: ['src/base', 'protocol'], packages: [], node: [] },
   'src/ring': { folders: ['src/base', 'protocol'], packages: [], node: [] },
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
-  'src/front': {
+  'src/storage': {
     folders: ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    packages: ['ioredis', 'msgpackr'],
+    node: 'any',
+  },
+  'src/front': {
+    folders: ['src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
     packages: 'any',
     node: 'any',
   },
   'src/runtime': {
-    folders: ['src/front', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    folders: ['src/front', 'src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
     packages: 'any',
     node: 'any',
   },
@@ -32,6 +37,7 @@ const LAYERS: Record<string, Layer> = {
       'src/runtime',
       'src/client',
       'src/front',
+      'src/storage',
       'src/shard',
       'src/ring',
       'src/core',
@@ -43,7 +49,7 @@ const LAYERS: Record<string, Layer> = {
   },
   'src/client': { folders: ['protocol'], packages: ['msgpackr'], node: [] },
   workers: {
-    folders: ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    folders: ['src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
     packages: 'any',
     node: 'any',
   },

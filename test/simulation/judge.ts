@@ -4,7 +4,7 @@ import { Reason, Status, statusName } from '../../protocol/status.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { Segment } from '../../src/core/segment.ts';
 import type { Front } from '../../src/front/front.ts';
-import { BUSY_RETRY_MS, STOPPING_RETRY_MS } from '../../src/front/router.ts';
+import { BUSY_RETRY_MS, RETRY_LATER_MS } from '../../src/front/router.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
@@ -299,7 +299,7 @@ export class Judge implements Observer {
     const unread = this.draining && flaw?.reason === Reason.NOT_UTF8;
     if (flaw?.finder === 'front' && !unread)
       return [Status.MALFORMED, flaw.reason, flaw.element ?? actual[2]];
-    if (this.draining) return [Status.UNAVAILABLE, STOPPING_RETRY_MS];
+    if (this.draining) return [Status.UNAVAILABLE, RETRY_LATER_MS];
     if (op === Op.TIME) return [Status.OK, this.clock()];
     if (op === Op.INSPECT && segment >= this.models.length)
       return [Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2];

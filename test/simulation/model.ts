@@ -134,7 +134,9 @@ export class SegmentModel {
       return [Status.TTL_LIMIT, this.longestTtl(hold.sku)];
     }
     const isOpen = hold.state === HoldState.HELD;
-    if (isOpen && hold.endsAt <= this.now) {
+    const isDue = isOpen && hold.endsAt <= this.now;
+    if (command.op === Op.READ_HOLD) return readHold(hold, isDue);
+    if (isDue) {
       this.complain(`hold ${id} was not ended by a command that came at its deadline or later`);
     }
     switch (command.op) {
@@ -144,10 +146,8 @@ export class SegmentModel {
         return isOpen ? this.release(hold, first, of) : this.releaseAgain(hold, first);
       case Op.EXTEND:
         return isOpen ? this.extend(hold, first as number) : ended(hold);
-      case Op.RETURN:
-        return isOpen ? [Status.NOT_CONFIRMED] : this.returnSold(hold, first, of);
       default:
-        return readHold(hold);
+        return isOpen ? [Status.NOT_CONFIRMED] : this.returnSold(hold, first, of);
     }
   }
 
@@ -266,10 +266,12 @@ function ended(hold: HoldRecord): Answer {
   return [hold.state === HoldState.RELEASED ? Status.RELEASED : Status.EXPIRED, hold.endsAt];
 }
 
-function readHold(hold: HoldRecord): Answer {
-  const held = hold.state === HoldState.HELD ? hold.quantity : 0;
+/** What is due is told as expired; to read it does not end it. */
+function readHold(hold: HoldRecord, isDue: boolean): Answer {
+  const state = isDue ? HoldState.EXPIRED : hold.state;
+  const held = state === HoldState.HELD ? hold.quantity : 0;
   const sold = hold.state === HoldState.CONFIRMED ? hold.quantity - hold.returned : 0;
-  return [Status.OK, hold.state, hold.sku.name, held, sold, hold.returned, hold.endsAt];
+  return [Status.OK, state, hold.sku.name, held, sold, hold.returned, hold.endsAt];
 }
 
 export function isEqual(wanted: Answer, actual: Answer): boolean {

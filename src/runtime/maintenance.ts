@@ -1,0 +1,200 @@
+import { Header } from '../core/layout.ts';
+import type { Durability } from '../front/durability.ts';
+import { Doorbell } from '../ring/doorbell.ts';
+import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
+import type { StoreAddress, StoreIdentity } from '../storage/store.ts';
+import type { Pool } from './pool.ts';
+import type { StorageService } from './storage-service.ts';
+
+/** How often it is looked whether snapshots are due. */
+const LOOK_MS = 250;
+/** How often it is looked whether a worker has made a copy, or the storage thread has come so far. */
+const POLL_MS = 2;
+/** A worker that does not come to copy within this time has died, or will be replaced; the next round tries again. */
+const COPY_MS = 10_000;
+/** After a round that failed, the next one begins no sooner. */
+const RETRY_MS = 5_000;
+
+export interface MaintenanceOptions {
+  memory: EngineMemory;
+  durability: Durability;
+  pool: Pool;
+  storage: StorageService;
+  journal: StoreAddress;
+  snapshots: StoreAddress;
+  identity: StoreIdentity;
+  /** LSN of each segment's newest snapshot. */
+  snapshotLsns: Float64Array;
+  /** A round of snapshots begins this long after the one before, or when the journal has grown by so much since. */
+  periodMs: number;
+  journalBytes: number;
+  log: (event: MaintenanceEvent) => void;
+}
+
+export interface MaintenanceEvent {
+  readonly event: 'snapshots' | 'snapshot-failed' | 'rebuilt' | 'rebuild-failed';
+  readonly detail: string;
+}
+
+/**
+ * Work on whole segments beside the commands, one segment at a time: snapshots, by which the journal gets shorter, and the rebuilding of a
+ * segment that a thread died over. A worker gives each snapshot the time of one copy; everything else happens in the pool.
+ */
+export class Maintenance {
+  private readonly options: MaintenanceOptions;
+  private readonly controls: Int32Array[];
+  private readonly doorbells: Doorbell[];
+  private readonly owners: Int32Array;
+  private readonly headers: { i32: Int32Array; f64: Float64Array }[];
+  private readonly timer: NodeJS.Timeout;
+  /** What is under way; each job begins when the one before is done. */
+  private last: Promise<void> = Promise.resolve();
+  private round: Promise<void> | undefined;
+  private nextRoundMs: number;
+  private bytesAfterRound: number;
+  private stopping = false;
+
+  constructor(options: MaintenanceOptions) {
+    this.options = options;
+    const { memory, storage, periodMs } = options;
+    this.controls = memory.workers.map(controlOf);
+    this.doorbells = memory.workers.map((own) => new Doorbell(own.sab, own.doorbell));
+    this.owners = new Int32Array(memory.owners);
+    this.headers = memory.segments.map((sab) => ({
+      i32: new Int32Array(sab, 0, Header.WORDS),
+      f64: new Float64Array(sab, 0, Header.WORDS / 2),
+    }));
+    this.nextRoundMs = performance.now() + periodMs;
+    this.bytesAfterRound = storage.journalBytes;
+    this.timer = setInterval(() => this.look(), LOOK_MS);
+    this.timer.unref();
+  }
+
+  /** Begins no more, and waits for what is under way. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.timer);
+    await this.round;
+    await this.last;
+  }
+
+  /** Restores a fenced segment from its snapshot and the journal, and puts it back into service. */
+  rebuild(segment: number): Promise<void> {
+    return this.queue(() => this.rebuildNow(segment));
+  }
+
+  /** A snapshot of every segment that has changed since its last one. One round at a time. */
+  takeSnapshots(): Promise<void> {
+    this.round ??= this.snapshotRound().finally(() => {
+      this.round = undefined;
+    });
+    return this.round;
+  }
+
+  private look(): void {
+    const { storage, journalBytes } = this.options;
+    const grown = storage.journalBytes - this.bytesAfterRound >= journalBytes;
+    if (this.round === undefined && (grown || performance.now() >= this.nextRoundMs)) void this.takeSnapshots();
+  }
+
+  private async snapshotRound(): Promise<void> {
+    const { memory, storage, periodMs, log } = this.options;
+    let taken = 0;
+    let failed = 0;
+    const startedMs = performance.now();
+    for (let segment = 0; segment < memory.segments.length && !this.stopping; segment++) {
+      await this.queue(async () => {
+        try {
+          if (await this.snapshotNow(segment)) taken++;
+        } catch (error) {
+          failed++;
+          log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
+        }
+      });
+      // What fails for one segment mostly fails for all; what is said once need not be said for each.
+      if (failed > 0) break;
+    }
+    const now = performance.now();
+    this.nextRoundMs = now + (failed > 0 ? RETRY_MS : periodMs);
+    this.bytesAfterRound = storage.journalBytes;
+    if (taken > 0) log({ event: 'snapshots', detail: `${taken} segments in ${Math.round(now - startedMs)} ms` });
+  }
+
+  /** Whether there was something to take. */
+  private async snapshotNow(segment: number): Promise<boolean> {
+    const { pool, storage, snapshots, identity, snapshotLsns, memory } = this.options;
+    const header = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
+    if (header.i32[Header.FENCED] !== 0 || header.f64[Header.LSN_F64] === snapshotLsns[segment]) return false;
+    const copied = await this.copy(segment);
+    if (copied === undefined || memory.storage === undefined) return false;
+    // A snapshot must not know of what the journal does not: after a start the two would not fit together.
+    await this.until(() => this.options.durability.reached(copied.worker, copied.position));
+    const { copy } = memory.storage;
+    const { lsn, trimLsn } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
+    snapshotLsns[segment] = lsn;
+    if (trimLsn > 0) storage.trim(segment, trimLsn);
+    return true;
+  }
+
+  /** Has the worker that owns a segment copy it. Undefined when the segment is out of service. */
+  private async copy(segment: number): Promise<{ worker: number; words: number; position: number } | undefined> {
+    const worker = Atomics.load(this.owners, segment);
+    const control = this.controls[worker] as Int32Array;
+    Atomics.store(control, Control.COPY, segment + 1);
+    (this.doorbells[worker] as Doorbell).ring();
+    const deadlineMs = performance.now() + COPY_MS;
+    await this.until(() => Atomics.load(control, Control.COPY) === 0 || performance.now() > deadlineMs);
+    // Taking the request back tells for certain whether it was met.
+    if (Atomics.exchange(control, Control.COPY, 0) !== 0) throw new Error(`worker ${worker} did not copy it in time`);
+    const words = control[Control.COPY_WORDS] as number;
+    return words === 0 ? undefined : { worker, words, position: control[Control.COPY_POSITION] as number };
+  }
+
+  private async rebuildNow(segment: number): Promise<void> {
+    const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
+    const worker = Atomics.load(this.owners, segment);
+    try {
+      // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.
+      const written = (this.controls[worker] as Int32Array)[Control.EVENT_POSITION] as number;
+      await this.until(() => this.options.durability.reached(worker, written));
+      const untilPosition = await storage.position();
+      const { segments } = await pool.recover({
+        journal,
+        snapshots,
+        identity,
+        segments: [segment],
+        memory: [memory.segments[segment] as SharedArrayBuffer],
+        erase: true,
+        options: memory.segmentOptions,
+        reader: { untilPosition },
+      });
+      const [found] = segments;
+      if (found === undefined || found.violations.length > 0) {
+        throw new Error(found?.violations[0] ?? 'nothing was found of it');
+      }
+      Atomics.store((this.headers[segment] as { i32: Int32Array }).i32, Header.FENCED, 0);
+      log({
+        event: 'rebuilt',
+        detail: `segment ${segment} is in service again: snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
+      });
+    } catch (error) {
+      log({ event: 'rebuild-failed', detail: `segment ${segment} stays out of service: ${inWords(error)}` });
+    }
+  }
+
+  private queue(job: () => Promise<void>): Promise<void> {
+    this.last = this.last.then(job, job);
+    return this.last;
+  }
+
+  private async until(met: () => boolean): Promise<void> {
+    while (!met()) {
+      if (this.stopping) throw new Error('the server is stopping');
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+}
+
+function inWords(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,37 @@
+import { Piscina } from 'piscina';
+import type { Recovery, RecoveryTask } from '../storage/recovery.ts';
+import type { SnapshotResult, SnapshotTask } from '../storage/snapshot-task.ts';
+import { threadUrl } from './thread-url.ts';
+
+/** Threads of the pool end when they had nothing to do for so long. */
+const IDLE_MS = 10_000;
+
+/** Threads for CPU-heavy work beside the workers: recovery of segments, encoding of snapshots. */
+export class Pool {
+  readonly threads: number;
+  private readonly piscina: Piscina;
+
+  constructor(threads: number) {
+    this.threads = threads;
+    this.piscina = new Piscina({
+      filename: threadUrl('pool').href,
+      minThreads: 0,
+      maxThreads: threads,
+      idleTimeout: IDLE_MS,
+      // A thread that waits for its next task in Atomics.wait() would let nothing else happen in it meanwhile.
+      atomics: 'disabled',
+    });
+  }
+
+  recover(task: RecoveryTask): Promise<Recovery> {
+    return this.piscina.run(task, { name: 'recover' });
+  }
+
+  snapshot(task: SnapshotTask): Promise<SnapshotResult> {
+    return this.piscina.run(task, { name: 'snapshot' });
+  }
+
+  destroy(): Promise<void> {
+    return this.piscina.destroy();
+  }
+}

@@ -1,0 +1,237 @@
+import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
+import { defaultSpins } from '../ring/idle.ts';
+import { ACK_LEVELS, type AckLevel } from '../storage/store.ts';
+import { formatDuration, formatSize } from './units.ts';
+
+/** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
+export interface Settings {
+  port: number;
+  host: string;
+  workers: number;
+  segments: number;
+  holdsPerSegment: number;
+  skusPerSegment: number;
+  keysPerSegment: number;
+  holdersPerSegment: number;
+  keyRetentionMs: number;
+  endedRetentionMs: number;
+  soldRetentionMs: number;
+  maxHoldLifeMs: number;
+  commandRingBytes: number;
+  replyRingBytes: number;
+  maxConnections: number;
+  maxBackpressureBytes: number;
+  spins: number;
+  borrow: 'auto' | 'off';
+  stallMs: number;
+  stopTimeoutMs: number;
+  ack: AckLevel;
+  store: string;
+  /** Empty: in the store itself. */
+  snapshots: string;
+  snapshotPeriodMs: number;
+  snapshotJournalBytes: number;
+  eventRingBytes: number;
+  storeStallMs: number;
+  redisWait: number;
+  redisVolatile: 'refuse' | 'accept';
+  journalLost: 'refuse' | 'accept';
+}
+
+export type SettingName = keyof Settings;
+type SettingType = 'count' | 'duration' | 'size' | 'host' | 'choice' | 'store';
+type Value = number | string;
+
+/** One row of the table that flags, environment, config file, --help and the README are all made from. */
+export interface Setting {
+  readonly name: SettingName;
+  /** `--key-retention-ms` for keyRetentionMs. */
+  readonly flag: string;
+  /** `HOLDFAST_KEY_RETENTION_MS` for keyRetentionMs. */
+  readonly env: string;
+  readonly type: SettingType;
+  /** What a bare number counts; empty for text. */
+  readonly unit: string;
+  /** Bounds of a number, both included. */
+  readonly min: number;
+  readonly max: number;
+  /** The allowed words, where it is a choice. */
+  readonly choices: readonly string[];
+  /** The default in words, for people. */
+  readonly defaultText: string;
+  readonly help: string;
+  /** The default, which may follow from the number of cores and from the other settings. */
+  readonly defaultFor: (cores: number, set: Partial<Settings>) => Value;
+}
+
+type Row = Pick<Setting, 'type' | 'unit' | 'help'> & Partial<Setting>;
+
+function count(unit: string, min: number, max: number, value: number, help: string): Row {
+  return { type: 'count', unit, min, max, help, defaultText: String(value), defaultFor: () => value };
+}
+
+function duration(min: number, max: number, value: number, help: string): Row {
+  const defaultText = formatDuration(value);
+  return { type: 'duration', unit: 'ms', min, max, help, defaultText, defaultFor: () => value };
+}
+
+function size(min: number, max: number, value: number, help: string): Row {
+  return {
+    type: 'size',
+    unit: 'bytes',
+    min,
+    max,
+    help,
+    defaultText: formatSize(value),
+    defaultFor: () => value,
+  };
+}
+
+const WEEK_MS = 7 * 86_400_000;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const DEFAULT_SEGMENTS = 64;
+/** The value of `store` for a server that keeps everything in memory only. */
+export const NO_STORE = 'none';
+
+/** Keyed by every name of Settings, so that the compiler notices one that is missing. */
+const ROWS: Readonly<Record<SettingName, Row>> = {
+  port: count('', 0, 65_535, 7070, 'TCP port of WebSocket and HTTP; 0 takes a free one'),
+  host: {
+    type: 'host',
+    unit: '',
+    help: 'address to listen on; without an auth key a loopback address only',
+    defaultText: '127.0.0.1',
+    defaultFor: () => '127.0.0.1',
+  },
+  workers: {
+    ...count('threads', 1, 64, 1, 'threads that run segments; no more than there are segments'),
+    defaultText: 'cores less one, at least 1',
+    defaultFor: (cores, set) => Math.max(1, Math.min(cores - 1, 64, set.segments ?? DEFAULT_SEGMENTS)),
+  },
+  segments: count('segments', 1, MAX_SEGMENTS, DEFAULT_SEGMENTS, 'slices that all SKUs are spread over'),
+  holdsPerSegment: count('holds', 16, MAX_SLOTS, 1_048_576, 'holds that a segment keeps, open and ended'),
+  skusPerSegment: count('SKUs', 16, MAX_SLOTS - 1, 65_536, 'SKUs that a segment keeps'),
+  keysPerSegment: count('keys', 16, MAX_SLOTS, 1_048_576, 'idempotency keys that a segment keeps'),
+  holdersPerSegment: count(
+    'entries',
+    16,
+    MAX_SLOTS,
+    262_144,
+    'holders that a segment counts for SKUs with a limit per holder',
+  ),
+  keyRetentionMs: duration(
+    0,
+    WEEK_MS,
+    600_000,
+    "how long an idempotency key is kept past its hold's end; below 10m a client that resends late may hold twice",
+  ),
+  endedRetentionMs: duration(
+    0,
+    WEEK_MS,
+    60_000,
+    'how long released and expired holds stay readable, while they are few',
+  ),
+  soldRetentionMs: duration(0, WEEK_MS, 86_400_000, 'how long confirmed holds are kept, to be returned'),
+  maxHoldLifeMs: duration(
+    1000,
+    MAX_HOLD_LIFE_MS,
+    86_400_000,
+    'longest whole life of a hold, extensions included',
+  ),
+  commandRingBytes: size(64 * KIB, GIB, 4 * MIB, 'command ring of each worker, a power of two'),
+  replyRingBytes: size(64 * KIB, GIB, 8 * MIB, 'reply ring of each worker, a power of two'),
+  maxConnections: count('sockets', 1, 1_000_000, 20_000, 'WebSocket connections at once; more are refused'),
+  maxBackpressureBytes: size(
+    64 * KIB,
+    64 * MIB,
+    MAX_BACKPRESSURE_BYTES,
+    'replies that wait for a client that does not read, before it is closed',
+  ),
+  spins: {
+    ...count('turns', 0, 1_000_000, 0, 'empty turns that a thread makes before it sleeps'),
+    defaultText: `0, or ${defaultSpins(2, 1)} when there are more cores than workers and front`,
+    // The front is the one thread beside the workers.
+    defaultFor: (cores, set) => defaultSpins(cores, (set.workers ?? 1) + 1),
+  },
+  borrow: {
+    type: 'choice',
+    unit: '',
+    choices: ['auto', 'off'],
+    help: "whether the front runs a sleeping worker's segments itself when little is in flight",
+    defaultText: 'auto',
+    defaultFor: () => 'auto',
+  },
+  stallMs: duration(100, 600_000, 2000, 'a worker without a heartbeat for this long is replaced'),
+  stopTimeoutMs: duration(0, 600_000, 5000, 'longest wait for commands under way when the server stops'),
+  ack: {
+    type: 'choice',
+    unit: '',
+    choices: [...ACK_LEVELS],
+    help: 'when a change is acknowledged: applied in memory, written to the journal, or synced to disk',
+    defaultText: 'sync; memory without a store',
+    defaultFor: (_cores, set) => (set.store === NO_STORE ? 'memory' : 'sync'),
+  },
+  store: {
+    type: 'store',
+    unit: '',
+    choices: [NO_STORE],
+    help: 'where the journal is kept: file:<directory>, redis://…, rediss://…, redis+sentinel://…, redis+cluster://…, or none',
+    defaultText: 'file:./data',
+    defaultFor: () => 'file:./data',
+  },
+  snapshots: {
+    type: 'store',
+    unit: '',
+    help: 'where snapshots are kept, if not where the journal is',
+    defaultText: 'in the store',
+    defaultFor: () => '',
+  },
+  snapshotPeriodMs: duration(1000, WEEK_MS, 60_000, 'time from one round of snapshots to the next'),
+  snapshotJournalBytes: size(
+    MIB,
+    1024 * GIB,
+    512 * MIB,
+    'growth of the journal after which a round of snapshots begins before its time',
+  ),
+  eventRingBytes: size(64 * KIB, GIB, 4 * MIB, 'event ring of each worker towards the store, a power of two'),
+  storeStallMs: duration(
+    50,
+    600_000,
+    1000,
+    'a store that makes nothing durable for this long stands still: changes are refused, reads go on',
+  ),
+  redisWait: count('replicas', 0, 100, 0, 'replicas that must have a change before it is acknowledged (WAIT)'),
+  redisVolatile: {
+    type: 'choice',
+    unit: '',
+    choices: ['refuse', 'accept'],
+    help: 'whether to run on a Redis that keeps nothing on disk, where an acknowledgement promises less than it says',
+    defaultText: 'refuse',
+    defaultFor: () => 'refuse',
+  },
+  journalLost: {
+    type: 'choice',
+    unit: '',
+    choices: ['refuse', 'accept'],
+    help: 'whether an empty store may carry on from the snapshots of a journal that is gone, without what came after them',
+    defaultText: 'refuse',
+    defaultFor: () => 'refuse',
+  },
+};
+/** All settings in the order in which they are documented. */
+export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row]) => {
+  const words = name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
+  return {
+    min: 0,
+    max: 0,
+    choices: [],
+    defaultText: '',
+    defaultFor: () => '',
+    ...row,
+    name: name as SettingName,
+    flag: `--${words}`,
+    env: `HOLDFAST_${words.toUpperCase().replaceAll('-', '_')}`,
+  };
+});

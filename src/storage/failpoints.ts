@@ -1,0 +1,47 @@
+/**
+ * Places at which a test has the process die, as by `kill -9`, and mistakes that a test builds in to see its judge find them. Both
+ * are asked for by a variable of the environment; without it they cost a comparison, once for each group or snapshot.
+ *
+ *     HOLDFAST_FAILPOINT=append.after:17    dies at the 17th passage
+ *     HOLDFAST_FLAW=ack-before-sync         makes the mistake
+ */
+export const FAILPOINTS = [
+  'append.before',
+  'append.after',
+  'sync.before',
+  'sync.after',
+  'acknowledge.before',
+  'acknowledge.after',
+  'snapshot.write',
+  'snapshot.rename',
+  'snapshot.verify',
+  'trim.before',
+  'trim.after',
+] as const;
+export type Failpoint = (typeof FAILPOINTS)[number];
+
+export const FLAWS = ['ack-before-sync', 'skip-record', 'trim-early'] as const;
+export type Flaw = (typeof FLAWS)[number];
+
+const [chosen, passages] = (process.env.HOLDFAST_FAILPOINT ?? '').split(':');
+const flaw = process.env.HOLDFAST_FLAW ?? '';
+let left = Number(passages ?? 1);
+
+/** Dies here if this is the failpoint asked for. Counted in each thread for itself. */
+export function failpoint(name: Failpoint): void {
+  if (name !== chosen || --left > 0) return;
+  process.kill(process.pid, 'SIGKILL');
+  // The signal comes to the process, not to this thread: nothing more may happen here meanwhile.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
+/** Whether a mistake is to be made. */
+export function flawed(name: Flaw): boolean {
+  return name === flaw;
+}
+
+/** What is planted, in words for a warning at the start; else undefined. */
+export function planted(): string | undefined {
+  if (chosen !== '') return `dies at failpoint ${process.env.HOLDFAST_FAILPOINT}`;
+  return flaw === '' ? undefined : `makes the mistake ${flaw} on purpose`;
+}

@@ -1,0 +1,39 @@
+export interface FileLock {
+  release(): void;
+}
+
+/** SQLite's "database is locked", in the low byte of its extended codes. */
+const SQLITE_BUSY = 5;
+
+/**
+ * Takes a lock that the kernel gives back when the process ends, however it ends, and that holds between containers which share the
+ * directory: the byte-range lock (fcntl) of an SQLite transaction, since Node itself has no call for one. Nothing is ever written to the
+ * file. SQLite keeps track of its locks within a process, so it holds between threads, too. Returns undefined when another one
+ * has it.
+ */
+export function lockFile(path: string): FileLock | undefined {
+  const database = new (sqlite().DatabaseSync)(path);
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) return undefined;
+    throw error;
+  }
+  return { release: () => database.close() };
+}
+
+/** Loads node:sqlite without the warning that it is experimental, which tells whoever starts a server nothing. */
+function sqlite(): typeof import('node:sqlite') {
+  const { emitWarning } = process;
+  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
+    if (!String(warning).startsWith('SQLite is an experimental feature')) {
+      Reflect.apply(emitWarning, process, [warning, ...rest]);
+    }
+  }) as typeof process.emitWarning;
+  try {
+    return process.getBuiltinModule('node:sqlite');
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}

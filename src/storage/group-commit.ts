@@ -1,0 +1,88 @@
+import { EVENT_HEAD_BYTES, eventBytes } from '../core/events.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { Doorbell } from '../ring/doorbell.ts';
+import { durableWord, type EngineMemory, StorageControl, storageControlOf } from '../shard/memory.ts';
+import { failpoint } from './failpoints.ts';
+import type { JournalWriter } from './store.ts';
+
+/** Bytes that one ring may add to a group: some twenty thousand holds, so that no group makes the others wait for long. */
+const GROUP_BYTES = 1 << 20;
+
+/**
+ * The steps of a group commit: take whatever events wait, from every worker; have the writer make them durable; publish up to where
+ * each worker's are. The next group is what came meanwhile, so groups are as large as the load makes them.
+ */
+export class GroupCommit {
+  readonly doorbell: Doorbell;
+  /** Groups published so far. */
+  groups = 0;
+  private readonly control: Int32Array;
+  private readonly front: Doorbell;
+  private readonly rings: readonly RingConsumer[];
+  private readonly writer: JournalWriter;
+
+  constructor(memory: EngineMemory, writer: JournalWriter) {
+    const { storage } = memory;
+    if (storage === undefined) throw new Error('an engine without a store commits nothing');
+    this.writer = writer;
+    this.control = storageControlOf(storage);
+    this.doorbell = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
+    this.front = new Doorbell(memory.frontDoorbell, 0);
+    this.rings = memory.workers.map((own) => new RingConsumer(own.sab, own.events, own.eventRingBytes));
+  }
+
+  /** Whether the control block asks the storage thread to end. */
+  get stopping(): boolean {
+    return Atomics.load(this.control, StorageControl.STOP) !== 0;
+  }
+
+  /** Whether events wait. */
+  waiting(): boolean {
+    for (let i = 0; i < this.rings.length; i++) {
+      if ((this.rings[i] as RingConsumer).fill() > 0) return true;
+    }
+    return false;
+  }
+
+  /** Adds what waits to the writer's group. Returns how many bytes that were. */
+  gather(): number {
+    let bytes = 0;
+    for (let i = 0; i < this.rings.length; i++) bytes += this.gatherRing(this.rings[i] as RingConsumer);
+    return bytes;
+  }
+
+  /** The group that was gathered last is durable: tells the front, which sends the replies that waited for it. */
+  publish(): void {
+    const { control, rings } = this;
+    failpoint('acknowledge.before');
+    for (let worker = 0; worker < rings.length; worker++) {
+      Atomics.store(control, durableWord(worker), (rings[worker] as RingConsumer).position);
+    }
+    this.groups++;
+    control[StorageControl.GROUPS] = this.groups | 0;
+    control[StorageControl.JOURNAL_KIB] = this.writer.bytes / 1024;
+    this.front.ring();
+    failpoint('acknowledge.after');
+  }
+
+  /** In as few lots as lie together. Gives the ring's room back, since the writer has copied what it got. */
+  private gatherRing(ring: RingConsumer): number {
+    let first = 0;
+    let end = 0;
+    let bytes = 0;
+    while (bytes < GROUP_BYTES) {
+      const at = ring.next();
+      if (at < 0) break;
+      const start = at - EVENT_HEAD_BYTES;
+      if (start !== end) {
+        if (end > first) this.writer.add(ring.u8, first, end);
+        first = start;
+      }
+      end = start + eventBytes(ring.length);
+      bytes += end - start;
+    }
+    if (end > first) this.writer.add(ring.u8, first, end);
+    if (bytes > 0) ring.release();
+    return bytes;
+  }
+}

@@ -1,0 +1,60 @@
+import type { EngineMemory } from '../shard/memory.ts';
+import { GroupCommit } from './group-commit.ts';
+import { type JournalWriter, StoreError } from './store.ts';
+
+/** With nothing to do, the event loop gets its turn this often: for messages, and for a store's connections. */
+const IDLE_SLEEP_MS = 20;
+/** With much to do, it gets one after this many groups. */
+const GROUPS_PER_TURN = 32;
+/** Between two attempts at a store that is full or away. */
+const RETRY_MS = 100;
+
+export interface StorageLoopOptions {
+  memory: EngineMemory;
+  writer: JournalWriter;
+  /** A group could not be made durable for now; `problem` is undefined when it is over. */
+  onTrouble: (problem: StoreError | undefined) => void;
+}
+
+/**
+ * The life of the storage thread. Resolves when the control block says STOP and nothing waits; rejects when the store failed for
+ * good.
+ */
+export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptions): Promise<void> {
+  const group = new GroupCommit(memory, writer);
+  const ready = (): boolean => group.waiting() || group.stopping;
+  for (;;) {
+    if (group.gather() === 0) {
+      if (group.stopping) return;
+      if (group.doorbell.sleep(IDLE_SLEEP_MS, ready)) continue;
+      writer.mark?.();
+      await turn();
+      continue;
+    }
+    await commit(writer, onTrouble);
+    group.publish();
+    if (group.groups % GROUPS_PER_TURN === 0) await turn();
+  }
+}
+
+/** Makes the group durable, however long that takes while the store says that it may come to it. */
+async function commit(writer: JournalWriter, onTrouble: StorageLoopOptions['onTrouble']): Promise<void> {
+  for (let troubled = false; ; ) {
+    try {
+      const pending = writer.commit();
+      if (pending !== undefined) await pending;
+      if (troubled) onTrouble(undefined);
+      return;
+    } catch (error) {
+      if (!(error instanceof StoreError && error.retryable)) throw error;
+      if (!troubled) onTrouble(error);
+      troubled = true;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+/** Lets the event loop run once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,193 @@
+import { Prng } from '../../src/base/prng.ts';
+import { possessFileStore } from '../../src/storage/file-store.ts';
+import type { AckLevel, JournalWriter, Possession } from '../../src/storage/store.ts';
+import { EventMaker, lastLsnOf, readEvents, splitEvents } from './events.ts';
+import { MemoryLayer, PowerLost } from './memory-layer.ts';
+
+const SEGMENTS = 3;
+const URL = 'file:/disk/data';
+const SECTOR_FILES = [1024, 2048, 8192];
+
+export interface CrashReport {
+  /** What of the promises did not hold, in words. */
+  readonly violations: string[];
+  /** Crashes that came while a run was under way. */
+  readonly crashes: number;
+  /** Groups of which recovery found a torn rest. */
+  readonly torn: number;
+  readonly events: number;
+  readonly trimmedFiles: number;
+}
+
+interface World {
+  readonly prng: Prng;
+  readonly ack: AckLevel;
+  /** Whether what is acknowledged survives what ends the runs. Otherwise only the order of what is left must hold. */
+  readonly lasting: boolean;
+  readonly fileBytes: number;
+  layer: MemoryLayer;
+  boot: number;
+  /** Every event that was added and may be there, by segment, and how many of them must be. */
+  added: string[][];
+  acknowledged: number[];
+  trimmed: Float64Array;
+  readonly report: {
+    violations: string[];
+    crashes: number;
+    torn: number;
+    events: number;
+    trimmedFiles: number;
+  };
+}
+
+/**
+ * Runs a store through several runs, each ended by a loss of power (with `kills`: by a kill of the process) at any call of the file
+ * system, and looks each time whether everything that was acknowledged is there, in order, with nothing that nobody added.
+ */
+export async function crashRuns(seed: number, ack: AckLevel, kills: boolean): Promise<CrashReport> {
+  const prng = new Prng(seed);
+  const world: World = {
+    prng,
+    ack,
+    lasting: kills || ack === 'sync',
+    fileBytes: prng.pick(SECTOR_FILES),
+    layer: new MemoryLayer(),
+    boot: 1,
+    added: Array.from({ length: SEGMENTS }, () => []),
+    acknowledged: new Array(SEGMENTS).fill(0),
+    trimmed: new Float64Array(SEGMENTS),
+    report: { violations: [], crashes: 0, torn: 0, events: 0, trimmedFiles: 0 },
+  };
+  const runs = 3 + prng.below(4);
+  for (let run = 0; run < runs && world.report.violations.length === 0; run++) {
+    const calls = 1 + prng.below(run === 0 ? 60 : 200);
+    let left = calls;
+    world.layer.fault = () => {
+      if (--left <= 0) throw new PowerLost();
+    };
+    if (kills) world.layer.cutShort = (bytes) => prng.below(bytes + 1);
+    try {
+      await oneRun(world);
+    } catch (error) {
+      if (!isPowerLoss(error)) {
+        world.report.violations.push(`run ${run}: ${(error as Error).message}`);
+        break;
+      }
+      world.report.crashes++;
+    }
+    if (kills) {
+      world.layer.kill();
+    } else {
+      world.layer = world.layer.losePower(prng);
+      world.boot++;
+    }
+  }
+  world.layer.fault = () => {};
+  try {
+    if (world.report.violations.length === 0) await recover(world, await possess(world));
+  } catch (error) {
+    world.report.violations.push(`at the end: ${(error as Error).message}`);
+  }
+  world.report.events = world.added.reduce((sum, events) => sum + events.length, 0);
+  return world.report;
+}
+
+function possess({ layer, fileBytes, boot }: World): Promise<Possession> {
+  const options = { layer, fileBytes, bootId: `boot-${boot}` };
+  return possessFileStore(URL, { segments: SEGMENTS, create: true }, options);
+}
+
+/** A server's life, from recovery to a close in order, unless the power goes first. */
+async function oneRun(world: World): Promise<void> {
+  const { prng } = world;
+  const possession = await possess(world);
+  const { end, maker, lastLsns } = await recover(world, possession);
+  const writer = possession.store.writer({
+    ack: world.ack,
+    end,
+    run: { bootId: `boot-${world.boot}`, offsetMs: 0 },
+    identity: possession.identity,
+    lastLsns,
+    lsns: maker.lsns,
+  });
+  for (let step = prng.below(60); step > 0; step--) {
+    switch (prng.below(8)) {
+      case 0:
+        writer.mark?.();
+        break;
+      case 1:
+        trim(world, writer, maker);
+        break;
+      default:
+        await appendGroup(world, writer, maker);
+    }
+  }
+  await writer.close();
+  await possession.release();
+}
+
+async function appendGroup(world: World, writer: JournalWriter, maker: EventMaker): Promise<void> {
+  const { prng, added } = world;
+  for (let lots = prng.below(3); lots >= 0; lots--) {
+    const segment = prng.below(SEGMENTS);
+    const lot = maker.make(segment, 1 + prng.below(prng.oneIn(6) ? 60 : 4));
+    writer.add(lot, 0, lot.length);
+    added[segment].push(...splitEvents(lot));
+  }
+  await writer.commit();
+  if (world.lasting) world.acknowledged = added.map((events) => events.length);
+}
+
+/** As behind a snapshot, which is taken to be durable elsewhere: never beyond what is acknowledged. */
+function trim(world: World, writer: JournalWriter, maker: EventMaker): void {
+  if (!world.lasting) return;
+  const segment = world.prng.below(SEGMENTS);
+  const lsn = Math.max(0, maker.lsns[segment] - world.prng.below(30));
+  world.trimmed[segment] = Math.max(world.trimmed[segment], lsn);
+  const before = writer.bytes;
+  void writer.trim(segment, lsn);
+  if (writer.bytes < before) world.report.trimmedFiles++;
+}
+
+/** Checks, reads all, compares with what must and may be there, and takes what is there as the truth from here on. */
+async function recover(
+  world: World,
+  possession: Possession,
+): Promise<{ end: unknown; maker: EventMaker; lastLsns: Float64Array[] }> {
+  const { added, acknowledged, trimmed, report } = world;
+  const check = await possession.check();
+  if (check.torn !== undefined) report.torn++;
+  const read = await readEvents(possession.store.reader({ end: check.end }), SEGMENTS);
+  const lsns = new Float64Array(SEGMENTS);
+  for (let segment = 0; segment < SEGMENTS; segment++) {
+    const all = added[segment];
+    // What is trimmed may be missing at the front.
+    const start = read[segment].length === 0 ? all.length : all.indexOf(read[segment][0]);
+    const missing = (event: string | undefined): boolean =>
+      event !== undefined && lastLsnOf(event) > trimmed[segment];
+    const end = start + read[segment].length;
+    const same = read[segment].every((event, i) => event === all[start + i]);
+    const untrimmed = all.findIndex(missing);
+    if (start < 0 || !same)
+      report.violations.push(`segment ${segment}: events that nobody added, or out of order`);
+    else if (untrimmed >= 0 && untrimmed < Math.min(start, acknowledged[segment])) {
+      report.violations.push(`segment ${segment}: event ${untrimmed} is needed and gone`);
+    } else if (read[segment].length > 0 && end < acknowledged[segment]) {
+      report.violations.push(
+        `segment ${segment}: ${acknowledged[segment] - end} acknowledged events are gone`,
+      );
+    }
+    // A later run numbers from where this one found the end; with nothing there, from the snapshot.
+    if (read[segment].length > 0) all.length = Math.max(end, 0);
+    else all.length = acknowledged[segment];
+    acknowledged[segment] = all.length;
+    lsns[segment] = all.length === 0 ? 0 : lastLsnOf(all[all.length - 1]);
+  }
+  const files = (check.end as { files: number[] }).files.length;
+  const lastLsns = Array.from({ length: files - 1 }, () => lsns);
+  return { end: check.end, maker: new EventMaker(SEGMENTS, lsns), lastLsns };
+}
+
+function isPowerLoss(error: unknown): boolean {
+  return error instanceof PowerLost || (error as Error).cause instanceof PowerLost;
+}
