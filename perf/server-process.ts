@@ -4,9 +4,20 @@ import { createInterface } from 'node:readline';
 /** What a server prints in one line of JSON when it listens. */
 export interface ReadyLine {
   readonly port: number;
+  /** Only of Holdfast. */
+  readonly segments?: number;
+  /** Only of a Holdfast with a store: what the start found there. Of a new store nothing, and `fresh`. */
+  readonly recovery?: {
+    readonly fresh: boolean;
+    readonly fromSnapshots: number;
+    readonly events: number;
+    readonly journalBytes: number;
+    readonly tookMs: number;
+  } | null;
 }
 
-const READY_MS = 20_000;
+/** A store with much in it takes its time on a busy machine. */
+const READY_MS = 60_000;
 const STOP_MS = 15_000;
 const KEPT_ERROR_CHARS = 8_000;
 
@@ -16,6 +27,9 @@ const KEPT_ERROR_CHARS = 8_000;
  */
 export class ServerProcess {
   readonly port: Promise<number>;
+  readonly ready: Promise<ReadyLine>;
+  /** From the start of the process to its line, ms; 0 before. */
+  readyMs = 0;
   /** Rejects when the server ends without having been told to. */
   readonly failure: Promise<never>;
   private readonly name: string;
@@ -44,7 +58,9 @@ export class ServerProcess {
       throw this.error(`ended by itself with ${how}`);
     });
     this.failure.catch(() => {});
-    this.port = this.readPort();
+    this.ready = this.readLine(performance.now());
+    this.ready.catch(() => {});
+    this.port = this.ready.then(({ port }) => port);
     this.port.catch(() => {});
   }
 
@@ -79,7 +95,14 @@ export class ServerProcess {
     if (how !== '0') throw this.error(`stopped with ${how} in place of 0`);
   }
 
-  private async readPort(): Promise<number> {
+  /** Ends the server by SIGKILL, as a crash would, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.stopping = true;
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  private async readLine(startedMs: number): Promise<ReadyLine> {
     const line = new Promise<string>((resolve) => {
       if (this.child.stdout === null) return;
       createInterface({ input: this.child.stdout }).once('line', resolve);
@@ -87,9 +110,10 @@ export class ServerProcess {
     const first = await within(READY_MS, Promise.race([line, this.failure]), () =>
       this.error('did not get ready'),
     );
+    this.readyMs = performance.now() - startedMs;
     // What follows the first line is not read, but must not fill the pipe.
     this.child.stdout?.resume();
-    return portOf(first) ?? Promise.reject(this.error(`is ready without a port: ${first}`));
+    return parseReady(first) ?? Promise.reject(this.error(`is ready without a port: ${first}`));
   }
 
   private error(what: string): Error {
@@ -98,10 +122,10 @@ export class ServerProcess {
   }
 }
 
-function portOf(line: string): number | null {
+function parseReady(line: string): ReadyLine | null {
   try {
-    const { port } = JSON.parse(line) as Partial<ReadyLine>;
-    return typeof port === 'number' ? port : null;
+    const ready = JSON.parse(line) as ReadyLine;
+    return typeof ready.port === 'number' ? ready : null;
   } catch {
     return null;
   }

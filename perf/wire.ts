@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { type Books, expectBooks } from './books.ts';
 import type { Latency, Load, LoadResult } from './load/generator.ts';
 import { stock } from './load/stock.ts';
 import { type Watched, watched } from './machine.ts';
@@ -56,36 +57,26 @@ export interface WireResult {
   readonly books: Books;
 }
 
-/** The server's own sums over all SKUs. */
-export interface Books {
-  readonly violations: number;
-  readonly available: number;
-  readonly held: number;
-  readonly sold: number;
-  readonly total: number;
-}
-
 /** As scripts/holdfast has it; the echo server gets the same. */
 const NODE_FLAGS = ['--max-semi-space-size=64'];
 
-export const HOLDFAST_SERVER = [
-  ...NODE_FLAGS,
-  fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)),
-  'serve',
-  '--port',
-  '0',
-  '--json',
-];
-const ECHO_SERVER = [...NODE_FLAGS, fileURLToPath(new URL('./echo-server.ts', import.meta.url))];
+/** Arguments to node that start `holdfast serve` on a free port, with further options, of which the last of a kind counts. */
+export function holdfastServer(...options: readonly string[]): string[] {
+  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+  return [...NODE_FLAGS, main, 'serve', '--port', '0', '--json', ...options];
+}
+
+/** A server that keeps everything in memory: nothing is written. */
+export const HOLDFAST_SERVER = holdfastServer('--store', 'none');
+export const ECHO_SERVER = [...NODE_FLAGS, fileURLToPath(new URL('./echo-server.ts', import.meta.url))];
 
 /** So much of every SKU that it is never sold out, and few enough for the sums to stay exact. */
-const UNITS_PER_SKU = 1_000_000_000;
-const DRAIN_MS = 2_000;
+export const UNITS_PER_SKU = 1_000_000_000;
+export const DRAIN_MS = 2_000;
 /** After the last deadline everything has to be back within this, however late the expiry. */
-const BOOKS_MS = 2_000;
+export const BOOKS_MS = 2_000;
 /** A load that takes so much longer than it was to take is given up. */
-const STUCK_MS = 20_000;
-const INSPECT_MS = 10_000;
+export const STUCK_MS = 20_000;
 /** A server that broke its connections has so long to be seen ending. */
 const BLAME_MS = 500;
 
@@ -115,7 +106,8 @@ export async function benchWire(options: WireOptions): Promise<WireResult> {
     };
     await blaming(failure, stock(holdfastPort, options.skus, UNITS_PER_SKU));
     const rates = await runPatterns(options, run, echoPort, holdfastPort);
-    const books = await checkBooks(holdfastPort, options);
+    const total = options.skus * UNITS_PER_SKU;
+    const books = await expectBooks(holdfastPort, { total, held: 0 }, options.ttlMs + BOOKS_MS);
     await Promise.all([holdfast.stop(), echo.stop()]);
     return { ...rates, books };
   } finally {
@@ -125,7 +117,7 @@ export async function benchWire(options: WireOptions): Promise<WireResult> {
 }
 
 /** The outcome of `work`, unless a server ended: its connections break first, but its own account says why. */
-async function blaming<T>(failure: Promise<never>, work: Promise<T>): Promise<T> {
+export async function blaming<T>(failure: Promise<never>, work: Promise<T>): Promise<T> {
   try {
     return await Promise.race([work, failure]);
   } catch (error) {
@@ -200,40 +192,15 @@ function rate(runs: readonly LoadResult[]): Rate {
   };
 }
 
-function medianLatency(latencies: readonly Latency[]): Latency {
+export function medianLatency(latencies: readonly Latency[]): Latency {
   const of = (key: keyof Latency) => median(latencies.map((latency) => latency[key]));
   return { p50: of('p50'), p90: of('p90'), p99: of('p99'), p999: of('p999'), max: of('max') };
 }
 
-function sumByStatus(runs: readonly LoadResult[]): Record<string, number> {
+export function sumByStatus(runs: readonly Pick<LoadResult, 'refused'>[]): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const run of runs) {
     for (const [status, count] of Object.entries(run.refused)) sums[status] = (sums[status] ?? 0) + count;
   }
   return sums;
-}
-
-/** Waits until the last hold has ended and checks that every unit is back. */
-async function checkBooks(port: number, options: WireOptions): Promise<Books> {
-  const total = options.skus * UNITS_PER_SKU;
-  const deadline = performance.now() + options.ttlMs + BOOKS_MS;
-  let books = await readBooks(port);
-  while (books.held > 0 && performance.now() < deadline) {
-    await sleep(50);
-    books = await readBooks(port);
-  }
-  const right = { violations: 0, available: total, held: 0, sold: 0, total };
-  if (Object.entries(right).some(([key, value]) => books[key as keyof Books] !== value)) {
-    throw new Error(`The books are ${JSON.stringify(books)}; they had to be ${JSON.stringify(right)}.`);
-  }
-  return books;
-}
-
-async function readBooks(port: number): Promise<Books> {
-  const response = await fetch(`http://127.0.0.1:${port}/v1/inspect`, {
-    signal: AbortSignal.timeout(INSPECT_MS),
-  });
-  if (!response.ok) throw new Error(`GET /v1/inspect answered ${response.status}: ${await response.text()}`);
-  const { violations, available, held, sold, total } = (await response.json()) as Books;
-  return { violations, available, held, sold, total };
 }

@@ -31,6 +31,8 @@ export const MAX_FRAME_CUT_BYTES = 1_048_576;
 export const MAX_BACKPRESSURE_BYTES = 1_048_576;
 /** Commands of one connection that are under way at once. One more is answered BUSY. */
 export const MAX_IN_FLIGHT = 16_384;
+/** A client that is told UNAVAILABLE had better wait this long: for a server that starts anew, a store that comes back, a segment that is rebuilt. */
+export const RETRY_LATER_MS = 1000;
 /** Frames in a row that cannot be read to their end, after which the connection is closed. */
 export const MAX_BROKEN_FRAMES = 16;
 

@@ -39,7 +39,19 @@ export interface OpShape {
 }
 
 /** Whether a command may change state, by op number. */
-export const OP_CHANGES: readonly boolean[] = [false, true, true, true, true, true, true, false, false, false, false];
+export const OP_CHANGES: readonly boolean[] = [
+  false,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  false,
+  false,
+  false,
+  false,
+];
 
 function shape(name: OpName, route: number, required: number, args: string[]): OpShape {
   return { op: Op[name], name, route, minElements: 2 + required, maxElements: 2 + args.length, args };

@@ -8,7 +8,10 @@ export const Status = {
   MALFORMED: 1,
   /** A queue is full; results: retryAfterMs. Nothing happened. */
   BUSY: 2,
-  /** The segment is fenced off, or the server stops, and nothing happened; results: retryAfterMs (0: not by waiting). */
+  /**
+   * The segment is being rebuilt or out of service, the store stands still, or the server stops, and nothing happened; results:
+   * retryAfterMs (0: not by waiting).
+   */
   UNAVAILABLE: 3,
   /** No such SKU was ever stocked. */
   UNKNOWN_SKU: 4,
@@ -49,7 +52,7 @@ export const Status = {
   HOLDER_CAPACITY: 23,
   /**
    * The thread that ran the command died over it: it happened or it did not. The one status that is no certain answer. Its segment
-   * is out of service from now on.
+   * is rebuilt where there is a store to rebuild it from, and else out of service from now on.
    */
   UNKNOWN_OUTCOME: 24,
 } as const;

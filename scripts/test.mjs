@@ -37,6 +37,8 @@ process.exitCode = code;
 async function runAll(args) {
   await setUp('development');
   await ensureDebianPackage('chromium', 'chromium', 'The test in a browser will be skipped');
+  // Where Debian's package starts a server of its own, on Redis' usual port, the tests leave that one alone.
+  await ensureDebianPackage('redis-server', 'redis-server', 'The tests with Redis will be skipped');
   if (args.length > 0) {
     console.log(`\nOnly vitest ${args.join(' ')}: no lint, no types, no import direction.`);
     return vitest(args);

@@ -12,6 +12,8 @@ export interface FrameSet {
   readonly frameBytes: number;
   readonly frames: number;
   readonly commandsPerFrame: number;
+  /** Of each command; a frame's commands fill it to its end. */
+  readonly commandBytes: number;
 }
 
 export interface HoldFrames {
@@ -21,10 +23,15 @@ export interface HoldFrames {
   readonly commandsPerFrame: number;
   /** Most frames that are ever sent in one write. */
   readonly extra: number;
+  /** Whether each command ends with an idempotency key of KEY_BYTES zeros, for stampKeys(). */
+  readonly keyed?: boolean;
 }
 
+/** Of the keys that the SDK makes. */
+export const KEY_BYTES = 16;
+
 /** Request ids are given from here, so that every id takes the five bytes that ids of a long-lived client take. */
-const FIRST_REQUEST_ID = 0x10000;
+export const FIRST_REQUEST_ID = 0x10000;
 /** Coprime to every number of SKUs used here, and far enough for neighbours to fall into different segments. */
 const SKU_STRIDE = 7919;
 
@@ -33,18 +40,35 @@ const SKU_STRIDE = 7919;
  * than the protocol allows.
  */
 export function holdFrames(shape: HoldFrames): FrameSet {
-  const { skus, ttlMs, commandsPerFrame, extra } = shape;
+  const { skus, ttlMs, commandsPerFrame, extra, keyed = false } = shape;
   const frames = Math.max(1, Math.ceil(skus / commandsPerFrame));
   let command = 0;
   return frameSet(frames, commandsPerFrame, extra, (writer) => {
-    writer.array(5);
-    writer.int32(Op.HOLD);
-    writer.int32(FIRST_REQUEST_ID + command);
-    writeText(writer, skuName((command * SKU_STRIDE) % skus));
-    writer.int32(1);
-    writer.int32(ttlMs);
+    writeHold(writer, FIRST_REQUEST_ID + command, strided(command, skus), ttlMs, keyed);
     command++;
   });
+}
+
+/**
+ * Gives each command in `bytes`, which is whole frames of a keyed set, a key of its own: `prefix`, of eight bytes, and behind it a number
+ * that counts up from `first`. Returns the number behind the last.
+ */
+export function stampKeys(set: FrameSet, bytes: Buffer, prefix: Buffer, first: number): number {
+  const { frameBytes, commandsPerFrame, commandBytes } = set;
+  let number = first;
+  for (let frameEnd = frameBytes; frameEnd <= bytes.length; frameEnd += frameBytes) {
+    for (let i = commandsPerFrame - 1; i >= 0; i--) {
+      const keyEnd = frameEnd - i * commandBytes;
+      prefix.copy(bytes, keyEnd - KEY_BYTES);
+      bytes.writeUIntBE(number++, keyEnd - 6, 6);
+    }
+  }
+  return number;
+}
+
+/** The SKU of a run's so many-th command: neighbours lie in different segments. */
+export function strided(command: number, skus: number): number {
+  return (command * SKU_STRIDE) % skus;
 }
 
 /** Binary frames of STOCK commands that set every SKU's total to `units`; the last frame may repeat the first SKUs. */
@@ -74,6 +98,9 @@ function frameSet(
   write: (writer: Writer) => void,
 ): FrameSet {
   const first = framed(perFrame, write);
+  // The second byte tells how the length is written: behind it come two bytes of length or none, and four of key.
+  const headBytes = (first[1] & 0x7f) < 126 ? 6 : 8;
+  const commandBytes = (first.length - headBytes) / perFrame;
   const frameBytes = first.length;
   const bytes = Buffer.alloc(frameBytes * (frames + extra));
   first.copy(bytes);
@@ -86,7 +113,7 @@ function frameSet(
   for (let i = 0; i < extra; i++) {
     bytes.copy(bytes, (frames + i) * frameBytes, (i % frames) * frameBytes, ((i % frames) + 1) * frameBytes);
   }
-  return { bytes, frameBytes, frames, commandsPerFrame: perFrame };
+  return { bytes, frameBytes, frames, commandsPerFrame: perFrame, commandBytes };
 }
 
 /** One masked WebSocket frame. Its key is zero, which is legal and leaves the payload as it is. */
@@ -106,9 +133,32 @@ function framed(commands: number, write: (writer: Writer) => void): Buffer {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
+/** A HOLD in a frame of its own, as holdFrames() has them, with any request id of five bytes. */
+export function holdFrame(requestId: number, sku: number, ttlMs: number): Buffer {
+  return framed(1, (writer) => writeHold(writer, requestId, sku, ttlMs, false));
+}
+
+function writeHold(
+  writer: Writer,
+  requestId: number,
+  sku: number,
+  ttlMs: number,
+  keyed: boolean,
+): void {
+  writer.array(keyed ? 6 : 5);
+  writer.int32(Op.HOLD);
+  writer.int32(requestId);
+  writeText(writer, skuName(sku));
+  writer.int32(1);
+  writer.int32(ttlMs);
+  if (keyed) writer.copy(EMPTY_KEY, 0, EMPTY_KEY.length);
+}
+
 function writeText(writer: Writer, text: string): void {
   const utf8 = Buffer.from(text);
   writer.textFrom(utf8, 0, utf8.length);
 }
 
+/** A key of zeros, in MessagePack. */
+const EMPTY_KEY = Buffer.concat([Buffer.from([0xc4, KEY_BYTES]), Buffer.alloc(KEY_BYTES)]);
 const scratch = Buffer.alloc(2 * MAX_FRAME_BYTES);

@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
 import { Connection } from './connection.ts';
-import { type FrameSet, holdFrames } from './frames.ts';
+import { type FrameSet, holdFrames, stampKeys } from './frames.ts';
 import type { Answers } from './scanner.ts';
 
 /** One run against one server. Times are ms. */
@@ -17,6 +18,8 @@ export interface Load {
   readonly framesPerWrite: number;
   readonly skus: number;
   readonly ttlMs: number;
+  /** Whether each hold has an idempotency key of its own, as the SDK gives it one. */
+  readonly keyed?: boolean;
   /** Runs before counting starts, so that holds end as fast as they come and the code is compiled. */
   readonly warmUpMs: number;
   readonly measureMs: number;
@@ -144,6 +147,9 @@ class Lane {
   private readonly framesPerWrite: number;
   private readonly answers: Answers;
   private readonly times: boolean;
+  /** First half of this lane's keys, and the number in the next one. */
+  private readonly keyPrefix: Buffer | undefined;
+  private nextKey = 0;
   private next: number;
   private sentAtMs = 0;
   private stopped = false;
@@ -155,6 +161,7 @@ class Lane {
     this.framesPerWrite = load.framesPerWrite;
     this.answers = load.answers;
     this.times = isSingle(load);
+    this.keyPrefix = load.keyed === true ? randomBytes(8) : undefined;
     this.next = first;
     connection.onRead = () => this.onRead();
   }
@@ -193,10 +200,18 @@ class Lane {
     for (let left = count; left > 0; ) {
       const together = Math.min(left, this.framesPerWrite);
       const start = this.next * frameBytes;
-      this.connection.write(bytes.subarray(start, start + together * frameBytes));
+      this.connection.write(this.stamped(bytes.subarray(start, start + together * frameBytes)));
       this.next = (this.next + together) % frames;
       left -= together;
     }
+  }
+
+  /** Frames as they are to leave. Those with keys are a copy, since the set is shared and may be on its way from another lane. */
+  private stamped(frames: Buffer): Buffer {
+    if (this.keyPrefix === undefined) return frames;
+    const copy = Buffer.from(frames);
+    this.nextKey = stampKeys(this.frames, copy, this.keyPrefix, this.nextKey);
+    return copy;
   }
 }
 
@@ -204,7 +219,7 @@ function isSingle(load: Load): boolean {
   return load.framesInFlight === 1 && load.commandsPerFrame === 1;
 }
 
-function percentiles(histogram: Histogram): Latency {
+export function percentiles(histogram: Histogram): Latency {
   const at = (percentile: number) => histogram.getValueAtPercentile(percentile);
   return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: histogram.maxValue };
 }

@@ -24,6 +24,8 @@ export class Scanner {
   accepted = 0;
   readonly byStatus = new Float64Array(STATUS_COUNT);
   pushes = 0;
+  /** Called for each reply, if there is one to call. */
+  onReply: ((requestId: number, status: number) => void) | undefined;
   private readonly walks: boolean;
   private readonly cursor = new Cursor();
   /** Bytes of the current frame's payload that have not been passed. */
@@ -90,6 +92,7 @@ export class Scanner {
     let at = pos;
     // The answer to an accepted hold with a five-byte request id has one shape, and nearly all answers are that.
     while (stop - at >= 25 && isAcceptedHold(u8, at)) {
+      if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), Status.OK);
       at += 25;
       this.replies++;
       this.accepted++;
@@ -115,6 +118,7 @@ export class Scanner {
       throw new Error(`an array of ${count} is neither a reply nor a push`);
     cursor.uint53();
     const isPush = cursor.hi === 0 && cursor.lo === PUSH;
+    const requestId = cursor.hi * 2 ** 32 + (cursor.lo >>> 0);
     const status = cursor.int32();
     cursor.skip(count - 2);
     if (cursor.fault === Reason.TRUNCATED) return -1;
@@ -126,6 +130,7 @@ export class Scanner {
       this.replies++;
       this.byStatus[status]++;
       if (status === Status.OK) this.accepted++;
+      this.onReply?.(requestId, status);
     }
     return cursor.pos;
   }

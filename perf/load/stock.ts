@@ -1,14 +1,26 @@
 import { Connection } from './connection.ts';
-import { stockFrames } from './frames.ts';
+import { type FrameSet, holdFrames, stockFrames } from './frames.ts';
 
 const COMMANDS_PER_FRAME = 100;
 /** Few enough for the smallest queues that a server may be set to. */
 const FRAMES_IN_FLIGHT = 4;
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /** Gives each of the benchmark's SKUs a total of `units`, over WebSocket; rejects unless every command is accepted. */
-export async function stock(port: number, skus: number, units: number): Promise<void> {
-  const { bytes, frameBytes, frames } = stockFrames(skus, units, COMMANDS_PER_FRAME);
+export function stock(port: number, skus: number, units: number): Promise<void> {
+  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME));
+}
+
+/** Places one hold of one unit on each of the benchmark's SKUs; rejects unless every command is accepted. */
+export function fill(port: number, skus: number, ttlMs: number): Promise<void> {
+  if (skus % COMMANDS_PER_FRAME !== 0) {
+    throw new RangeError(`${skus} SKUs do not fill frames of ${COMMANDS_PER_FRAME} commands`);
+  }
+  return sendAll(port, 'HOLD', holdFrames({ skus, ttlMs, commandsPerFrame: COMMANDS_PER_FRAME, extra: 0 }));
+}
+
+async function sendAll(port: number, command: string, set: FrameSet): Promise<void> {
+  const { bytes, frameBytes, frames, commandsPerFrame } = set;
   const connection = await Connection.open({ port, path: '/v1/ws?holder=bench-stock', answers: 'replies' });
   const { scanner } = connection;
   let timer: NodeJS.Timeout | undefined;
@@ -16,14 +28,14 @@ export async function stock(port: number, skus: number, units: number): Promise<
     await new Promise<void>((resolve, reject) => {
       connection.onFailure = reject;
       timer = setTimeout(
-        () => reject(new Error(`stocking ${skus} SKUs took more than ${LIMIT_MS} ms`)),
+        () => reject(new Error(`${frames * commandsPerFrame} ${command} commands took more than ${LIMIT_MS} ms`)),
         LIMIT_MS,
       );
       let sent = 0;
       const advance = () => {
-        if (scanner.replies > scanner.accepted) reject(new Error('a STOCK command was refused'));
-        if (scanner.replies === frames * COMMANDS_PER_FRAME) resolve();
-        const room = FRAMES_IN_FLIGHT - (sent - Math.floor(scanner.replies / COMMANDS_PER_FRAME));
+        if (scanner.replies > scanner.accepted) reject(new Error(`a ${command} command was refused`));
+        if (scanner.replies === frames * commandsPerFrame) resolve();
+        const room = FRAMES_IN_FLIGHT - (sent - Math.floor(scanner.replies / commandsPerFrame));
         const count = Math.min(room, frames - sent);
         if (count <= 0) return;
         connection.write(bytes.subarray(sent * frameBytes, (sent + count) * frameBytes));

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { HoldfastError } from '../client/index.ts';
 import { SettingsError } from '../runtime/settings.ts';
+import { StoreError } from '../storage/store.ts';
 
 /** What the process ends with. EXIT_CODE_HELP says the same to users. */
 export const ExitCode = {
@@ -13,6 +14,8 @@ export const ExitCode = {
   NO_CONNECTION: 3,
   /** A bug in this program. */
   INTERNAL: 70,
+  /** The store cannot be used, or failed while the server ran. */
+  STORE: 74,
 } as const;
 export type ExitCodeValue = (typeof ExitCode)[keyof typeof ExitCode];
 
@@ -23,6 +26,7 @@ Exit codes:
   2   the command line or a setting cannot be used
   3   no connection to the server, or no answer from it in time
   70  a bug in this program, or a worker that cannot be kept alive
+  74  the store cannot be used, or failed while the server ran
   130, 143  ended at once by a second SIGINT or SIGTERM
 `;
 
@@ -81,6 +85,10 @@ function toFailure(error: unknown): CliError {
   }
   if (error instanceof HoldfastError) {
     return new CliError(exitCodeOf(error), error.code, error.message, { ...error.details });
+  }
+  if (error instanceof StoreError) {
+    // That there is no store is a mistake in the address.
+    return new CliError(error.code === 'ABSENT' ? ExitCode.USAGE : ExitCode.STORE, error.code, error.message);
   }
   const message = error instanceof Error ? error.message : String(error);
   return new CliError(ExitCode.INTERNAL, 'INTERNAL', `this is a bug: ${message}`);

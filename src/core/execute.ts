@@ -35,7 +35,7 @@ export function executeCommand(
   nowMs: number,
 ): number {
   head.element = 2;
-  if (segment.fenced) return unavailable(head, cursor, writer);
+  if (segment.fenced) return unavailable(segment, head, cursor, writer);
   switch (head.op) {
     case Op.HOLD:
       return executeHold(segment, head, cursor, writer, nowMs);
@@ -301,9 +301,9 @@ function writeTime(writer: Writer, out: Float64Array, index: number): void {
   writer.uint64((value / 0x100000000) | 0, value | 0);
 }
 
-function unavailable(head: CommandHead, cursor: Cursor, writer: Writer): number {
+function unavailable(segment: Segment, head: CommandHead, cursor: Cursor, writer: Writer): number {
   begin(head, cursor, writer, Status.UNAVAILABLE, 1);
-  writer.int32(0);
+  writer.int32(segment.retryAfterMs);
   return Status.UNAVAILABLE;
 }
 

@@ -1,4 +1,4 @@
-import { MAX_SKU_BYTES } from '../../protocol/limits.ts';
+import { MAX_HOLD_LIFE_MS, MAX_SKU_BYTES } from '../../protocol/limits.ts';
 import { HoldState } from '../../protocol/ops.ts';
 import { inspectSegment } from './invariant.ts';
 import {
@@ -14,7 +14,7 @@ import {
   SKU_LIMITED,
   Sku,
 } from './layout.ts';
-import type { SegmentState } from './segment-state.ts';
+import type { SegmentTables } from './segment-tables.ts';
 
 /**
  * A segment's used part, as a snapshot keeps it: 32-bit words, little-endian.
@@ -46,12 +46,12 @@ export interface ImageInfo {
 }
 
 /** Words that copyImage() needs for a segment as it is now. */
-export function imageWords(segment: SegmentState): number {
+export function imageWords(segment: SegmentTables): number {
   return RECORDS + tables(segment).reduce((sum, { words }) => sum + words, 0);
 }
 
 /** Copies a segment's used part, between two commands. Returns the words that were written to `out`, which has imageWords() at least. */
-export function copyImage(segment: SegmentState, out: Int32Array): number {
+export function copyImage(segment: SegmentTables, out: Int32Array): number {
   const { i32 } = segment.memory;
   let at = RECORDS;
   out.fill(0, 0, ImageHead.HEADER);
@@ -85,11 +85,27 @@ export function imageInfo(image: Int32Array): ImageInfo {
   };
 }
 
+/** Where the records of SKUs and holds lie in an image, and how many, for whoever reads it without a segment. Throws ImageError. */
+export function imageRecords(image: Int32Array): {
+  skus: number;
+  skuCount: number;
+  holds: number;
+  holdCount: number;
+} {
+  const { words } = imageInfo(image);
+  const skuCount = image[ImageHead.HEADER + Header.SKU_COUNT] as number;
+  const holdCount = image[ImageHead.HEADER + Header.FRESH_HOLD] as number;
+  const holds = RECORDS + skuCount * Sku.WORDS;
+  if (skuCount < 0 || holdCount < 0 || holds + holdCount * Hold.WORDS > words)
+    throw new ImageError('the counts of the image need more words than it has');
+  return { skus: RECORDS, skuCount, holds, holdCount };
+}
+
 /**
  * Puts an image into a segment that is empty, whose capacities may be others than those of the segment that it was taken from. A mark
  * that fences the segment off stays. Throws ImageError when it does not fit or contradicts itself; the segment is of no use then.
  */
-export function restoreImage(segment: SegmentState, image: Int32Array): void {
+export function restoreImage(segment: SegmentTables, image: Int32Array): void {
   const info = imageInfo(image);
   const { i32 } = segment.memory;
   if (segment.lsn !== 0 || segment.holds.used !== 0 || segment.skus.count !== 0)
@@ -145,7 +161,7 @@ export function restoreImage(segment: SegmentState, image: Int32Array): void {
  * it: looks at all of its memory, some 0.1 s for the default capacities, and writes where there is something, so that pages that were
  * never used are not committed.
  */
-export function eraseSegment(segment: SegmentState): void {
+export function eraseSegment(segment: SegmentTables): void {
   const { i32 } = segment.memory;
   const fenced = i32[Header.FENCED] as number;
   for (let word = 0; word < i32.length; word++) {
@@ -164,7 +180,7 @@ const REBUILT = [
 ] as const;
 
 /** Where the used records of each table lie in the segment's memory, in the order of the image. */
-function tables(segment: SegmentState): { start: number; words: number }[] {
+function tables(segment: SegmentTables): { start: number; words: number }[] {
   const { i32 } = segment.memory;
   const layout = layoutSegment(segment.options);
   return [
@@ -181,7 +197,7 @@ function isTime(ms: number): boolean {
 }
 
 /** All that is used as an index must be one, before anything is made of it; what else is wrong, inspectSegment() finds. */
-function checkSkus(segment: SegmentState, say: (what: string) => never): void {
+function checkSkus(segment: SegmentTables, say: (what: string) => never): void {
   const { i32, f64 } = segment.memory;
   const { skus, holds } = segment;
   const { used } = holds;
@@ -215,22 +231,24 @@ function checkSkus(segment: SegmentState, say: (what: string) => never): void {
   }
 }
 
-function checkHolds(segment: SegmentState, say: (what: string) => never): void {
+function checkHolds(segment: SegmentTables, say: (what: string) => never): void {
   const { i32, f64 } = segment.memory;
   const { holds, skus } = segment;
   const { used } = holds;
   const keyFresh = i32[Header.KEY_FRESH] as number;
+  const now = f64[Header.NOW_F64] as number;
   for (let slot = 0; slot < used; slot++) {
     const hold = holds.at(slot);
     const sku = i32[hold + Hold.SKU] as number;
     const state = holds.state(slot);
     if (sku < 0 || sku >= skus.count)
       say(`hold in slot ${slot} names SKU ${sku}, and there are ${skus.count}`);
-    if (
-      !isTime(f64[hold / 2 + Hold.ENDS_F64] as number) ||
-      !isTime(f64[hold / 2 + Hold.CREATED_F64] as number)
-    )
-      say(`a time of the hold in slot ${slot} is none`);
+    const ends = f64[hold / 2 + Hold.ENDS_F64] as number;
+    const created = f64[hold / 2 + Hold.CREATED_F64] as number;
+    // An open hold that ends ages after the segment's time would have the wheel turn for minutes.
+    const latest = state === HoldState.HELD ? created + MAX_HOLD_LIFE_MS : now;
+    if (!(created >= 0 && created <= now && ends >= created && ends <= latest))
+      say(`the hold in slot ${slot} is from ${created} to ${ends}, and the time is ${now}`);
     if (!isLink(i32[hold + Hold.LANE_NEXT] as number, used)) say(`slot ${slot} leads nowhere`);
     if (state === HoldState.HELD) {
       const lane = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
@@ -244,7 +262,7 @@ function checkHolds(segment: SegmentState, say: (what: string) => never): void {
 }
 
 /** The holder's entry of an open or confirmed hold: none when its SKU does not count, else one of its own. */
-function checkHolder(segment: SegmentState, slot: number, sku: number, say: (what: string) => never): void {
+function checkHolder(segment: SegmentTables, slot: number, sku: number, say: (what: string) => never): void {
   const { i32 } = segment.memory;
   const hold = segment.holds.at(slot);
   const entry = i32[hold + Hold.HOLDER_ENTRY] as number;
@@ -260,7 +278,7 @@ function checkHolder(segment: SegmentState, slot: number, sku: number, say: (wha
 }
 
 /** Marks the key entries of open holds and those that wait to be forgotten; others are free. */
-function keysInUse(segment: SegmentState, say: (what: string) => never): Uint8Array {
+function keysInUse(segment: SegmentTables, say: (what: string) => never): Uint8Array {
   const { i32 } = segment.memory;
   const { holds, keys } = segment;
   const inUse = new Uint8Array(i32[Header.KEY_FRESH] as number);
@@ -291,7 +309,7 @@ function isLink(link: number, count: number): boolean {
   return link >= 0 && link <= count;
 }
 
-function isLoose(segment: SegmentState, slot: number, sku: number): boolean {
+function isLoose(segment: SegmentTables, slot: number, sku: number): boolean {
   const hold = segment.holds.at(slot);
   const { i32 } = segment.memory;
   return (

@@ -12,7 +12,7 @@ import {
   SKU_COUNTED,
   Sku,
 } from './layout.ts';
-import type { SegmentState } from './segment-state.ts';
+import type { SegmentTables } from './segment-tables.ts';
 
 /** Totals of a segment and everything in it that contradicts itself. */
 export interface Inspection {
@@ -33,7 +33,7 @@ const MOST_VIOLATIONS = 100;
  * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
  * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 60 ns a hold.
  */
-export function inspectSegment(segment: SegmentState): Inspection {
+export function inspectSegment(segment: SegmentTables): Inspection {
   const { i32 } = segment.memory;
   const { skus, holds } = segment;
   const found: Inspection = {
@@ -104,7 +104,12 @@ export function inspectSegment(segment: SegmentState): Inspection {
   return found;
 }
 
-function checkLanes(segment: SegmentState, sku: number, expected: number, say: (what: string) => void): void {
+function checkLanes(
+  segment: SegmentTables,
+  sku: number,
+  expected: number,
+  say: (what: string) => void,
+): void {
   const { i32 } = segment.memory;
   const { holds } = segment;
   const record = segment.skus.at(sku);
@@ -141,14 +146,14 @@ function checkLanes(segment: SegmentState, sku: number, expected: number, say: (
   if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);
 }
 
-function isInLane(segment: SegmentState, slot: number, sku: number, lane: number): boolean {
+function isInLane(segment: SegmentTables, slot: number, sku: number, lane: number): boolean {
   const { i32 } = segment.memory;
   const hold = segment.holds.at(slot);
   const expected = (lane << 4) | HoldState.HELD;
   return i32[hold + Hold.SKU] === sku && ((i32[hold + Hold.META] as number) & 0xff) === expected;
 }
 
-function checkWheel(segment: SegmentState, open: number, say: (what: string) => void): void {
+function checkWheel(segment: SegmentTables, open: number, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { wheel } = layoutSegment(segment.options);
   let linked = 0;
@@ -182,7 +187,7 @@ function nextInUse(i32: Int32Array, wheel: number, from: number, buckets: number
 }
 
 /** Units per holder, for SKUs that count them: the entry must have at least what the holder's holds in the table have. */
-function checkHolders(segment: SegmentState, say: (what: string) => void): void {
+function checkHolders(segment: SegmentTables, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const units = new Map<number, number>();
   for (let slot = 0; slot < segment.holds.used; slot++) {
@@ -205,7 +210,7 @@ function checkHolders(segment: SegmentState, say: (what: string) => void): void 
 }
 
 /** Every used slot is of an open hold or waits in one of two queues to be used again; any other would be lost. */
-function checkQueues(segment: SegmentState, open: number, say: (what: string) => void): void {
+function checkQueues(segment: SegmentTables, open: number, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { holds } = segment;
   let waiting = 0;
@@ -233,7 +238,7 @@ function checkQueues(segment: SegmentState, open: number, say: (what: string) =>
 }
 
 /** Every key belongs to an open hold or waits to be forgotten. */
-function checkKeys(segment: SegmentState, say: (what: string) => void): void {
+function checkKeys(segment: SegmentTables, say: (what: string) => void): void {
   const { i32 } = segment.memory;
   const { holds, keys } = segment;
   let ofOpen = 0;

@@ -57,7 +57,7 @@ export const Header = {
   HOLDER_COUNT: 16,
   /** How often the SKU index has doubled. */
   SKU_INDEX_DOUBLED: 18,
-  /** 0 in service, 1 fenced off after a death in the middle of a command. */
+  /** See Fence. */
   FENCED: 20,
   LSN_F64: 16,
   NOW_F64: 17,
@@ -65,6 +65,9 @@ export const Header = {
   EPOCH_F64: 19,
   WORDS: 64,
 } as const;
+
+/** Whether a segment is in service, or fenced off after a death in the middle of a command: for good, or until it is rebuilt. */
+export const Fence = { NONE: 0, FOR_GOOD: 1, UNTIL_REBUILT: 2 } as const;
 
 /**
  * A SKU's record: two cache lines, the first with all that a hold of a SKU without limits touches. A name of up to 32

@@ -16,6 +16,7 @@ import {
 } from './events.ts';
 import { Header, Hold, SKU_COUNTED, SKU_LIMITED, Sku } from './layout.ts';
 import { SegmentState } from './segment-state.ts';
+import type { SegmentTables } from './segment-tables.ts';
 
 /** An event cannot have happened to the segment as it is: events are missing or wrong, or a setting is too small. */
 export class ReplayError extends Error {
@@ -41,7 +42,7 @@ export class Replayer extends SegmentState {
   private at = 0;
 
   /** @param segment of the same memory; in the state up to the LSN before the first event that will be applied */
-  constructor(segment: SegmentState) {
+  constructor(segment: SegmentTables) {
     super(segment.number, segment.options, segment.memory.u8.buffer as SharedArrayBuffer);
   }
 
@@ -213,13 +214,7 @@ export class Replayer extends SegmentState {
       this.fail(
         `generation ${holds.nextGeneration(slot) & GENERATION_MASK} of slot ${slot}, found ${eventGeneration(hold)}`,
       );
-    if (!known || !holds.takeAgain(slot)) {
-      const first = (head: number): string =>
-        this.i32[head] === 0 ? 'none' : String((this.i32[head] as number) - 1);
-      this.fail(
-        `a slot that is free (${holds.used} unused, ${first(Header.ENDED_HEAD)} ended, ${first(Header.SOLD_HEAD)} sold), found ${slot}`,
-      );
-    }
+    if (!known || !holds.takeAgain(slot)) this.failSlot(slot);
     return slot;
   }
 
@@ -288,6 +283,12 @@ export class Replayer extends SegmentState {
     if (eventHold(slot, generation) !== hold)
       this.fail(`generation ${generation & GENERATION_MASK} of slot ${slot}, found ${eventGeneration(hold)}`);
     return slot;
+  }
+
+  private failSlot(slot: number): never {
+    const first = (head: number): string => (this.i32[head] === 0 ? 'none' : String(this.i32[head] - 1));
+    const free = `${this.holds.used} unused, ${first(Header.ENDED_HEAD)} ended, ${first(Header.SOLD_HEAD)} sold`;
+    this.fail(`a slot that is free (${free}), found ${slot}`);
   }
 
   private atLeast(least: number, found: number, what: string): void {

@@ -1,52 +1,19 @@
 import { SLOT_BITS } from '../../protocol/limits.ts';
 import { HoldState } from '../../protocol/ops.ts';
-import { assert } from '../base/assert.ts';
 import { DiscardingSink, EventWriter } from './event-writer.ts';
 import { type EventSink, MAX_EXPIRED } from './events.ts';
-import { HoldTable } from './hold-table.ts';
-import { HolderTable } from './holder-table.ts';
-import { KeyTable } from './key-table.ts';
-import { Lanes } from './lanes.ts';
-import {
-  Header,
-  Hold,
-  layoutSegment,
-  type SegmentMemory,
-  type SegmentOptions,
-  SKU_COUNTED,
-  SKU_LIMITED,
-  Sku,
-  viewSegment,
-} from './layout.ts';
-import { SkuTable } from './sku-table.ts';
-import { Wheel } from './wheel.ts';
+import { Header, Hold, type SegmentOptions, SKU_COUNTED, SKU_LIMITED, Sku } from './layout.ts';
+import { SegmentTables } from './segment-tables.ts';
 
 /**
- * A segment's tables, and the changes that keep them in step with each other: each kind of event is one method here, which a command
+ * The changes of a segment, which keep its tables in step with each other: each kind of event is one method here, which a command
  * and the replay of its event share. What a command may do is decided in Segment, what an event may say in Replayer.
  */
-export class SegmentState {
-  readonly number: number;
-  readonly options: SegmentOptions;
-  readonly memory: SegmentMemory;
-  readonly skus: SkuTable;
-  readonly holds: HoldTable;
-  readonly keys: KeyTable;
-  readonly holders: HolderTable;
-  readonly lanes: Lanes;
-  readonly wheel: Wheel;
-  readonly out = new Float64Array(12);
-  holdLo = 0;
-  holdHi = 0;
-  protected readonly i32: Int32Array;
-  protected readonly f64: Float64Array;
-
+export class SegmentState extends SegmentTables {
   protected readonly events: EventWriter;
 
   /** Holds that are ended together, so that the memory fetches their SKUs side by side and one event tells of them. */
   private readonly due = new Int32Array(MAX_EXPIRED);
-  /** Takes what was only loaded to warm the cache, so that the loads are not optimised away. */
-  protected touched = 0;
 
   /**
    * @param sab memory of segmentBytes(options) bytes: zeroed for a new segment, or that of one to carry on
@@ -59,43 +26,8 @@ export class SegmentState {
     sab: SharedArrayBuffer,
     sink: EventSink = new DiscardingSink(),
   ) {
-    const layout = layoutSegment(options);
-    assert(sab.byteLength >= layout.bytes, 'the memory is large enough for the segment');
-    this.number = number;
-    this.options = options;
-    this.memory = viewSegment(sab);
-    this.i32 = this.memory.i32;
-    this.f64 = this.memory.f64;
-    this.skus = new SkuTable(this.memory, layout, options.skus);
-    this.holds = new HoldTable(this.memory, layout, options);
-    this.keys = new KeyTable(this.memory, layout, options);
-    this.holders = new HolderTable(this.memory, layout, options.holders);
-    this.lanes = new Lanes(this.memory, layout);
-    this.wheel = new Wheel(this.memory, layout);
+    super(number, options, sab);
     this.events = new EventWriter(number, this.memory, this, sink);
-  }
-
-  get openHolds(): number {
-    return this.i32[Header.OPEN_HOLDS] as number;
-  }
-
-  /** Log sequence number: how many changes of state there were. */
-  get lsn(): number {
-    return this.f64[Header.LSN_F64] as number;
-  }
-
-  get fenced(): boolean {
-    return this.i32[Header.FENCED] !== 0;
-  }
-
-  /** Takes the segment out of service: its tables may be in the middle of a change. */
-  fence(): void {
-    this.i32[Header.FENCED] = 1;
-  }
-
-  /** Puts a segment that was rebuilt back into service. Whoever sees it in service sees all that was written before. */
-  unfence(): void {
-    Atomics.store(this.i32, Header.FENCED, 0);
   }
 
   /**
@@ -121,32 +53,6 @@ export class SegmentState {
     return done + this.keys.forget(budget - done);
   }
 
-  /**
-   * Three steps by which a caller has the memory fetch what a command will need: it takes each step for several commands before the
-   * next one, and all of them before it runs the first command. Their cache misses, which are most of a command's cost in a large
-   * segment, then overlap. Nothing is decided by the loads, and any of them may be in vain.
-   *
-   * The first: `lo` is the low word of a SKU's hash or of a hold's id. Returns the SKU for the second step, or -1.
-   */
-  touch(lo: number, byHold: boolean): number {
-    if (!byHold) {
-      this.touched ^= this.holds.touchNext();
-      return this.skus.touch(lo);
-    }
-    const slot = lo & ((1 << SLOT_BITS) - 1);
-    return slot < this.holds.used ? (this.i32[this.holds.at(slot) + Hold.SKU] as number) : -1;
-  }
-
-  /** The second: the SKU's record. Returns the hold for the third step, the last of the SKU's first lane, or -1. */
-  touchSku(sku: number): number {
-    return sku < 0 ? -1 : (this.i32[this.skus.at(sku) + Sku.LANES + 1] as number) - 1;
-  }
-
-  /** The third: the hold that a new one will be linked behind. */
-  touchHold(slot: number): void {
-    if (slot >= 0) this.touched ^= this.i32[this.holds.at(slot)] as number;
-  }
-
   /** Loads the SKUs of the holds in `due`, and the holds behind them in their lanes, so that their cache misses overlap. */
   private touchDue(found: number): void {
     const { i32, due } = this;
@@ -158,22 +64,6 @@ export class SegmentState {
       if (next !== 0) sum ^= i32[this.holds.at(next - 1)] as number;
     }
     this.touched = sum;
-  }
-
-  /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */
-  slotOf(lo: number, hi: number): number {
-    const slot = lo & ((1 << SLOT_BITS) - 1);
-    if (lo >>> SLOT_BITS !== this.number) return -1;
-    if (slot >= this.holds.used || this.holds.generation(slot) !== hi) return -1;
-    return slot;
-  }
-
-  protected find(lo: number, hi: number, holderLo: number, holderHi: number): number {
-    const slot = this.slotOf(lo, hi);
-    if (slot < 0) return -1;
-    const hold = this.holds.at(slot);
-    const mine = this.i32[hold + Hold.HOLDER_LO] === holderLo && this.i32[hold + Hold.HOLDER_HI] === holderHi;
-    return mine ? slot : -1;
   }
 
   /** A hold's state now: one whose deadline has come is expired on the spot, though its bucket is not past. */
@@ -384,20 +274,5 @@ export class SegmentState {
     const i32 = this.i32;
     this.uncount(hold, (i32[hold + Hold.QUANTITY] as number) - (i32[hold + Hold.RETURNED] as number));
     i32[hold + Hold.HOLDER_ENTRY] = -1;
-  }
-
-  /** The longest time to live that the SKU and the server both allow. */
-  protected longestTtl(record: number): number {
-    const ofSku = this.i32[record + Sku.MAX_TTL_MS] as number;
-    const ofServer = this.options.maxHoldLifeMs;
-    return ofSku === 0 || ofSku > ofServer ? ofServer : ofSku;
-  }
-
-  /**
-   * Moves the segment's time on to `at`, and never back, whoever's clock it is. Everything below reads it from the header: a time
-   * that is passed on from call to call would be a new number object in each of them.
-   */
-  protected setTime(at: number): void {
-    if (at > (this.f64[Header.NOW_F64] as number)) this.f64[Header.NOW_F64] = at;
   }
 }

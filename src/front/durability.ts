@@ -15,9 +15,7 @@ export class Durability {
   constructor(memory: EngineMemory) {
     const { storage, workers } = memory;
     this.control = storage && storageControlOf(storage);
-    this.rings = storage
-      ? workers.map((own) => new Int32Array(own.sab, own.events, DATA_OFFSET >> 2))
-      : [];
+    this.rings = storage ? workers.map((own) => new Int32Array(own.sab, own.events, DATA_OFFSET >> 2)) : [];
     this.seen = new Int32Array(workers.length);
     this.seenAtMs = new Float64Array(workers.length);
   }

@@ -136,8 +136,7 @@ export class ReplyPump {
       const { connection, mode, bytes } = parked.take();
       if (connection.open) {
         if (mode === Mode.BINARY) connection.sink.send(bytes);
-        else
-          for (const message of decodeAll(bytes)) connection.sink.sendDecoded(mode, message as unknown[]);
+        else for (const message of decodeAll(bytes)) connection.sink.sendDecoded(mode, message as unknown[]);
       }
       this.connections.answered(connection, 1);
       sent++;

@@ -6,6 +6,7 @@ import {
   MAX_FRAME_BYTES,
   MAX_IN_FLIGHT,
   MAX_REPLY_BYTES,
+  RETRY_LATER_MS,
   SLOT_BITS,
 } from '../../protocol/limits.ts';
 import { OP_CHANGES, OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
@@ -20,9 +21,6 @@ import { decodeAll } from './message.ts';
 
 /** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
 export const BUSY_RETRY_MS = 10;
-
-/** A server that stops is mostly started anew, and a store that stands still mostly comes back, no sooner than this. */
-export const RETRY_LATER_MS = 1000;
 
 export interface RouterOptions {
   /** Command ring of each worker. */

@@ -129,7 +129,6 @@ export class Durable {
       journal: started.journal.store.address,
       snapshots: started.snapshots.store.address,
       identity: started.identity,
-      snapshotLsns: started.snapshotLsns,
       periodMs: settings.snapshotPeriodMs,
       journalBytes: settings.snapshotJournalBytes,
       log: this.hooks.log,

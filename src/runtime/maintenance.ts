@@ -1,4 +1,4 @@
-import { Header } from '../core/layout.ts';
+import { Fence, Header } from '../core/layout.ts';
 import type { Durability } from '../front/durability.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
@@ -23,8 +23,6 @@ export interface MaintenanceOptions {
   journal: StoreAddress;
   snapshots: StoreAddress;
   identity: StoreIdentity;
-  /** LSN of each segment's newest snapshot. */
-  snapshotLsns: Float64Array;
   /** A round of snapshots begins this long after the one before, or when the journal has grown by so much since. */
   periodMs: number;
   journalBytes: number;
@@ -46,6 +44,8 @@ export class Maintenance {
   private readonly doorbells: Doorbell[];
   private readonly owners: Int32Array;
   private readonly headers: { i32: Int32Array; f64: Float64Array }[];
+  /** LSN up to which each segment has two verified snapshots; -1 while that is not known. */
+  private readonly trimLsns: Float64Array;
   private readonly timer: NodeJS.Timeout;
   /** What is under way; each job begins when the one before is done. */
   private last: Promise<void> = Promise.resolve();
@@ -64,6 +64,7 @@ export class Maintenance {
       i32: new Int32Array(sab, 0, Header.WORDS),
       f64: new Float64Array(sab, 0, Header.WORDS / 2),
     }));
+    this.trimLsns = new Float64Array(memory.segments.length).fill(-1);
     this.nextRoundMs = performance.now() + periodMs;
     this.bytesAfterRound = storage.journalBytes;
     this.timer = setInterval(() => this.look(), LOOK_MS);
@@ -83,7 +84,7 @@ export class Maintenance {
     return this.queue(() => this.rebuildNow(segment));
   }
 
-  /** A snapshot of every segment that has changed since its last one. One round at a time. */
+  /** A snapshot of every segment that has changed since the last but one. One round at a time. */
   takeSnapshots(): Promise<void> {
     this.round ??= this.snapshotRound().finally(() => {
       this.round = undefined;
@@ -94,7 +95,8 @@ export class Maintenance {
   private look(): void {
     const { storage, journalBytes } = this.options;
     const grown = storage.journalBytes - this.bytesAfterRound >= journalBytes;
-    if (this.round === undefined && (grown || performance.now() >= this.nextRoundMs)) void this.takeSnapshots();
+    if (this.round === undefined && (grown || performance.now() >= this.nextRoundMs))
+      void this.takeSnapshots();
   }
 
   private async snapshotRound(): Promise<void> {
@@ -117,27 +119,32 @@ export class Maintenance {
     const now = performance.now();
     this.nextRoundMs = now + (failed > 0 ? RETRY_MS : periodMs);
     this.bytesAfterRound = storage.journalBytes;
-    if (taken > 0) log({ event: 'snapshots', detail: `${taken} segments in ${Math.round(now - startedMs)} ms` });
+    if (taken > 0)
+      log({ event: 'snapshots', detail: `${taken} segments in ${Math.round(now - startedMs)} ms` });
   }
 
   /** Whether there was something to take. */
   private async snapshotNow(segment: number): Promise<boolean> {
-    const { pool, storage, snapshots, identity, snapshotLsns, memory } = this.options;
+    const { pool, storage, snapshots, identity, memory } = this.options;
     const header = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
-    if (header.i32[Header.FENCED] !== 0 || header.f64[Header.LSN_F64] === snapshotLsns[segment]) return false;
+    const lsn = header.f64[Header.LSN_F64];
+    // One that has not changed for a round gets a second snapshot like the first, or its last events would hold the journal for ever.
+    if (header.i32[Header.FENCED] !== Fence.NONE || lsn === this.trimLsns[segment] || lsn === 0) return false;
     const copied = await this.copy(segment);
     if (copied === undefined || memory.storage === undefined) return false;
     // A snapshot must not know of what the journal does not: after a start the two would not fit together.
     await this.until(() => this.options.durability.reached(copied.worker, copied.position));
     const { copy } = memory.storage;
-    const { lsn, trimLsn } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
-    snapshotLsns[segment] = lsn;
+    const { trimLsn } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
+    this.trimLsns[segment] = trimLsn;
     if (trimLsn > 0) storage.trim(segment, trimLsn);
     return true;
   }
 
   /** Has the worker that owns a segment copy it. Undefined when the segment is out of service. */
-  private async copy(segment: number): Promise<{ worker: number; words: number; position: number } | undefined> {
+  private async copy(
+    segment: number,
+  ): Promise<{ worker: number; words: number; position: number } | undefined> {
     const worker = Atomics.load(this.owners, segment);
     const control = this.controls[worker] as Int32Array;
     Atomics.store(control, Control.COPY, segment + 1);
@@ -145,7 +152,8 @@ export class Maintenance {
     const deadlineMs = performance.now() + COPY_MS;
     await this.until(() => Atomics.load(control, Control.COPY) === 0 || performance.now() > deadlineMs);
     // Taking the request back tells for certain whether it was met.
-    if (Atomics.exchange(control, Control.COPY, 0) !== 0) throw new Error(`worker ${worker} did not copy it in time`);
+    if (Atomics.exchange(control, Control.COPY, 0) !== 0)
+      throw new Error(`worker ${worker} did not copy it in time`);
     const words = control[Control.COPY_WORDS] as number;
     return words === 0 ? undefined : { worker, words, position: control[Control.COPY_POSITION] as number };
   }
@@ -153,6 +161,7 @@ export class Maintenance {
   private async rebuildNow(segment: number): Promise<void> {
     const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
     const worker = Atomics.load(this.owners, segment);
+    const { i32: fence } = this.headers[segment] as { i32: Int32Array };
     try {
       // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.
       const written = (this.controls[worker] as Int32Array)[Control.EVENT_POSITION] as number;
@@ -172,12 +181,13 @@ export class Maintenance {
       if (found === undefined || found.violations.length > 0) {
         throw new Error(found?.violations[0] ?? 'nothing was found of it');
       }
-      Atomics.store((this.headers[segment] as { i32: Int32Array }).i32, Header.FENCED, 0);
+      Atomics.store(fence, Header.FENCED, Fence.NONE);
       log({
         event: 'rebuilt',
         detail: `segment ${segment} is in service again: snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
       });
     } catch (error) {
+      Atomics.store(fence, Header.FENCED, Fence.FOR_GOOD);
       log({ event: 'rebuild-failed', detail: `segment ${segment} stays out of service: ${inWords(error)}` });
     }
   }

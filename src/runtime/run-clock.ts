@@ -7,7 +7,11 @@ import type { RunClock } from '../storage/store.ts';
  * jump of the wall clock, or a restart, moves no deadline. After a boot, or on another machine, only the wall clock tells how much
  * time has passed; it is believed, but never taken back behind the last event.
  */
-export function carryOnClock(lastRun: RunClock | undefined, lastEventMs: number, bootId: string): ClockAnchor {
+export function carryOnClock(
+  lastRun: RunClock | undefined,
+  lastEventMs: number,
+  bootId: string,
+): ClockAnchor {
   const now = anchorClock();
   const sameBoot = lastRun !== undefined && lastRun.bootId === bootId;
   const wallMs = sameBoot ? now.monotonicMs + lastRun.offsetMs : now.wallMs;

@@ -31,6 +31,7 @@ export interface Settings {
   snapshots: string;
   snapshotPeriodMs: number;
   snapshotJournalBytes: number;
+  journalFileBytes: number;
   eventRingBytes: number;
   storeStallMs: number;
   redisWait: number;
@@ -195,6 +196,12 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     512 * MIB,
     'growth of the journal after which a round of snapshots begins before its time',
   ),
+  journalFileBytes: size(
+    64 * KIB,
+    GIB,
+    64 * MIB,
+    'size of a journal file, after which the next one begins; whole files are removed behind snapshots',
+  ),
   eventRingBytes: size(64 * KIB, GIB, 4 * MIB, 'event ring of each worker towards the store, a power of two'),
   storeStallMs: duration(
     50,
@@ -202,7 +209,13 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     1000,
     'a store that makes nothing durable for this long stands still: changes are refused, reads go on',
   ),
-  redisWait: count('replicas', 0, 100, 0, 'replicas that must have a change before it is acknowledged (WAIT)'),
+  redisWait: count(
+    'replicas',
+    0,
+    100,
+    0,
+    'replicas that must have a change before it is acknowledged (WAIT)',
+  ),
   redisVolatile: {
     type: 'choice',
     unit: '',

@@ -3,10 +3,10 @@ import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { isStoreUrl } from '../storage/store.ts';
-import { NO_STORE, type Setting, type SettingName, type Settings, SETTINGS } from './setting-table.ts';
+import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
-export { type Setting, type SettingName, type Settings, SETTINGS };
+export { SETTINGS, type Setting, type SettingName, type Settings };
 
 /** Settings that cannot be used. `problems` has one full sentence for each; nothing was started. */
 export class SettingsError extends Error {
@@ -47,7 +47,12 @@ export function loadSettings(sources: SettingsSources): Settings {
   const cores = sources.cores ?? availableParallelism();
   // Defaults that follow from others stand behind them: segments, then workers, then spins.
   const filled: Partial<Settings> = { ...set };
-  for (const name of ['segments', 'workers', 'store', ...SETTINGS.map((setting) => setting.name)] as SettingName[]) {
+  for (const name of [
+    'segments',
+    'workers',
+    'store',
+    ...SETTINGS.map((setting) => setting.name),
+  ] as SettingName[]) {
     if (filled[name] === undefined)
       Object.assign(filled, { [name]: settingOf(name)?.defaultFor(cores, filled) });
   }

@@ -43,8 +43,6 @@ export interface StartedStore {
   readonly identity: StoreIdentity;
   readonly anchor: ClockAnchor;
   readonly writer: WriterOptions;
-  /** LSN of each segment's newest good snapshot. */
-  readonly snapshotLsns: Float64Array;
   /** What an acknowledgement promises. */
   readonly promise: string;
   readonly summary: RecoverySummary;
@@ -68,6 +66,7 @@ export async function startStore(
     segments: settings.segments,
     redisWait: settings.redisWait,
     redisVolatile: settings.redisVolatile === 'accept',
+    journalFileBytes: settings.journalFileBytes,
     create: true,
   };
   const taken: Possession[] = [];
@@ -91,17 +90,12 @@ export async function startStore(
     const lastEventMs = Math.max(...found.segments.map(({ timeMs }) => timeMs));
     const anchor = carryOnClock(check.lastRun, lastEventMs, bootId);
     const lsns = new Float64Array(settings.segments);
-    const snapshotLsns = new Float64Array(settings.segments);
-    for (const { segment, lsn, snapshotLsn } of found.segments) {
-      lsns[segment] = lsn;
-      snapshotLsns[segment] = snapshotLsn;
-    }
+    for (const { segment, lsn } of found.segments) lsns[segment] = lsn;
     return {
       journal,
       snapshots,
       identity,
       anchor,
-      snapshotLsns,
       promise,
       writer: {
         ack: settings.ack,
@@ -117,7 +111,10 @@ export async function startStore(
         events: found.segments.reduce((sum, { events }) => sum + events, 0),
         journalBytes: check.bytes,
         tookMs: performance.now() - startedMs,
-        remarks: [...(check.torn === undefined ? [] : [check.torn]), ...found.segments.flatMap(({ damaged }) => damaged)],
+        remarks: [
+          ...(check.torn === undefined ? [] : [check.torn]),
+          ...found.segments.flatMap(({ damaged }) => damaged),
+        ],
       },
     };
   } catch (error) {
@@ -171,7 +168,9 @@ async function recover(
   const timer = setInterval(report, PROGRESS_MS);
   try {
     const tasks = Array.from({ length: Math.min(pool.threads, settings.segments) }, (_, thread) => {
-      const segments = Array.from(memory.segments.keys()).filter((segment) => segment % pool.threads === thread);
+      const segments = Array.from(memory.segments.keys()).filter(
+        (segment) => segment % pool.threads === thread,
+      );
       return pool.recover({
         journal: journal.store.address,
         snapshots: snapshots.store.address,
@@ -187,7 +186,13 @@ async function recover(
     report();
     const segments = parts.flatMap((part) => part.segments);
     checkInvariant(segments, journal.store.address);
-    return { segments, lastLsns: merge(parts.map((part) => part.lastLsns), settings.segments) };
+    return {
+      segments,
+      lastLsns: merge(
+        parts.map((part) => part.lastLsns),
+        settings.segments,
+      ),
+    };
   } finally {
     clearInterval(timer);
   }
@@ -209,7 +214,8 @@ function merge(parts: readonly (readonly Float64Array[])[], segments: number): F
   return Array.from({ length: files }, (_, file) => {
     const merged = new Float64Array(segments);
     for (const part of parts) {
-      for (let segment = 0; segment < segments; segment++) merged[segment] = Math.max(merged[segment] as number, part[file]?.[segment] ?? 0);
+      for (let segment = 0; segment < segments; segment++)
+        merged[segment] = Math.max(merged[segment] as number, part[file]?.[segment] ?? 0);
     }
     return merged;
   });

@@ -5,12 +5,21 @@ import { Writer } from '../../protocol/writer.ts';
 import { MAX_COMMAND_EVENT_BYTES, MAX_EXPIRY_EVENT_BYTES } from '../core/events.ts';
 import { CommandHead, executeCommand } from '../core/execute.ts';
 import { copyImage } from '../core/image.ts';
+import { Fence } from '../core/layout.ts';
 import { Segment } from '../core/segment.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { strike } from './faults.ts';
-import { Control, controlOf, durableWord, type EngineMemory, Lease, StorageControl, storageControlOf } from './memory.ts';
+import {
+  Control,
+  controlOf,
+  durableWord,
+  type EngineMemory,
+  Lease,
+  StorageControl,
+  storageControlOf,
+} from './memory.ts';
 import {
   COMMAND_HEAD_BYTES,
   GATED,
@@ -159,7 +168,7 @@ export class Shard {
     control[Control.MARK] = 0;
     if (mark === 0) return -1;
     const segment = Math.abs(mark) - 1;
-    this.segmentAt(segment).fence();
+    this.segmentAt(segment).fence(this.events === undefined ? Fence.FOR_GOOD : Fence.UNTIL_REBUILT);
     if (mark > 0) this.refuseNext();
     return segment;
   }
@@ -278,7 +287,9 @@ export class Shard {
     const number = Atomics.load(control, Control.COPY) - 1;
     if (number < 0 || memory.storage === undefined || this.events === undefined) return;
     const segment = this.segmentAt(number);
-    control[Control.COPY_WORDS] = segment.fenced ? 0 : copyImage(segment, new Int32Array(memory.storage.copy));
+    control[Control.COPY_WORDS] = segment.fenced
+      ? 0
+      : copyImage(segment, new Int32Array(memory.storage.copy));
     control[Control.COPY_POSITION] = this.events.position;
     Atomics.store(control, Control.COPY, 0);
   }

@@ -20,7 +20,7 @@ import { type JournalCheck, type RunClock, StoreError, type StoreIdentity } from
 export interface JournalEnd {
   /** Numbers of the files up to there, in order. */
   readonly files: readonly number[];
-  /** Bytes used of each of them. In the last one, 0 when its header is yet to be written. */
+  /** Bytes used of each of them. */
   readonly bytes: readonly number[];
   /** Sequence number of the last frame; 0 before the first. */
   readonly sequence: number;
@@ -30,7 +30,7 @@ export interface JournalEnd {
 export interface Torn {
   readonly file: number;
   readonly offset: number;
-  /** Up to the last byte that is not zero. */
+  /** Up to the last word that is not zero. */
   readonly bytes: number;
 }
 
@@ -147,14 +147,12 @@ class JournalWalk {
 
   /** Walks over the frames of a file; undefined when they end with a ROLL. */
   #walkFile(index: number): Break | undefined {
-    if (!this.#readHeader(index)) {
-      this.#used.push(0);
-      return { index, offset: 0, sequence: this.#next };
-    }
+    this.#readHeader(index);
     const head = this.#head;
     let offset = FILE_HEADER_BYTES;
     for (;;) {
       const body = readFrame(this.#window, offset, this.#seed, true, head);
+      if (body >= 0 && this.#next === 0) this.#next = head.sequence;
       if (body < 0 || head.sequence !== this.#next) break;
       const { u8 } = this.#window;
       if (head.type === FrameType.EVENTS) this.#batches++;
@@ -178,17 +176,13 @@ class JournalWalk {
     return { index, offset, sequence: this.#next };
   }
 
-  /** Whether the file begins with the header that it must have; false when with none at all. */
-  #readHeader(index: number): boolean {
+  /** Sees to it that the file begins as it must: its header was durable before anything said that the file was there. */
+  #readHeader(index: number): void {
     const number = this.#numbers[index];
+    const path = this.#path(index);
     const at = this.#window.at(0, FILE_HEADER_BYTES);
     const header = at < 0 ? undefined : decodeFileHeader(this.#window.u8, this.#window.i32, at);
-    if (header === undefined) {
-      if (this.#next === 0)
-        throw corrupt(this.#path(index), 'the header at offset 0 is not what was written');
-      return false;
-    }
-    const path = this.#path(index);
+    if (header === undefined) throw corrupt(path, 'the header at offset 0 is not what was written');
     if (header.version !== FORMAT_VERSION) {
       throw incompatible(
         path,
@@ -199,19 +193,21 @@ class JournalWalk {
       throw incompatible(path, `it belongs to another store (${header.storeId}, not ${this.#identity.id})`);
     }
     if (header.number !== number) throw corrupt(path, `it was written as file number ${header.number}`);
-    if (this.#next === 0) this.#next = header.sequence;
-    if (header.sequence !== this.#next) {
-      throw corrupt(path, `it begins with frame ${header.sequence}, where frame ${this.#next} must come`);
-    }
-    return true;
   }
 
   /** Tells a torn end from one in order (undefined), and throws when it is neither. */
   #judge(found: Break): Torn | undefined {
+    if (found.sequence === 0) {
+      throw corrupt(
+        this.#path(found.index),
+        'there is no frame in it, though the files before it were trimmed',
+      );
+    }
     let last = -1;
     for (let index = found.index; index < this.#numbers.length; index++) {
       this.#open(index);
-      const from = index === found.index ? found.offset : 0;
+      // A file that was made ahead may have its header, or part of it.
+      const from = index === found.index ? found.offset : FILE_HEADER_BYTES;
       const end = this.#lastByte(from);
       if (end < 0) continue;
       // A file is begun only when the one before it is complete and synced.
@@ -242,7 +238,7 @@ class JournalWalk {
     return -1;
   }
 
-  /** Offset of the last byte from `from` on that is not zero; -1 without one. */
+  /** Offset of the end of the last word from `from` on that is not zero; -1 without one. */
   #lastByte(from: number): number {
     const size = this.#layer.size(this.#fd);
     let last = -1;

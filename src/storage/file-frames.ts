@@ -31,7 +31,7 @@ export const FrameType = {
 } as const;
 
 /** Word offsets from the start of a file. */
-const Header = { MAGIC: 0, CRC: 1, VERSION: 2, ID: 4, NUMBER: 8, SEQUENCE: 10 } as const;
+const Header = { MAGIC: 0, CRC: 1, VERSION: 2, ID: 4, NUMBER: 8 } as const;
 /** Word offsets from the start of a frame. */
 const Frame = { MAGIC: 0, CRC: 1, BYTES: 2, TYPE: 3, SEQUENCE: 4, SYNCED: 6 } as const;
 
@@ -39,8 +39,6 @@ export interface FileHeader {
   readonly version: number;
   readonly storeId: string;
   readonly number: number;
-  /** Sequence number of the first frame. */
-  readonly sequence: number;
 }
 
 /** A frame that was read; one object is filled again and again. */
@@ -73,14 +71,14 @@ export function frameSeed(identity: StoreIdentity): number {
   return crc32c(identity.secret, crc32c(Buffer.from(identity.id, 'hex')));
 }
 
-export function encodeFileHeader(header: Omit<FileHeader, 'version'>): Uint8Array {
+/** The header of a new file, of this version. */
+export function encodeFileHeader(storeId: string, number: number): Uint8Array {
   const u8 = new Uint8Array(FILE_HEADER_BYTES);
   const i32 = new Int32Array(u8.buffer);
   i32[Header.MAGIC] = FILE_MAGIC;
   i32[Header.VERSION] = FORMAT_VERSION;
-  u8.set(Buffer.from(header.storeId, 'hex'), Header.ID * 4);
-  setNumber(i32, Header.NUMBER, header.number);
-  setNumber(i32, Header.SEQUENCE, header.sequence);
+  u8.set(Buffer.from(storeId, 'hex'), Header.ID * 4);
+  setNumber(i32, Header.NUMBER, number);
   i32[Header.CRC] = crc32cWords(i32, 2, FILE_HEADER_BYTES / 4 - 2);
   return u8;
 }
@@ -95,7 +93,6 @@ export function decodeFileHeader(u8: Uint8Array, i32: Int32Array, at: number): F
     version: i32[word + Header.VERSION],
     storeId: Buffer.from(u8.subarray(id, id + 16)).toString('hex'),
     number: getNumber(i32, word + Header.NUMBER),
-    sequence: getNumber(i32, word + Header.SEQUENCE),
   };
 }
 

@@ -27,6 +27,8 @@ export class FrameGroup {
   /** Start of the frame that is being filled; -1 without one. */
   #open = -1;
   #openBytes = 0;
+  /** Number of the last sealed frame. */
+  #last = 0;
 
   /** Adds whole events, in a frame with those before or one of its own. Returns the word index of the copy. */
   add(u8: Uint8Array, start: number, end: number): number {
@@ -46,12 +48,12 @@ export class FrameGroup {
 
   /** Numbers and seals what is not yet sealed, from `sequence` + 1 on; returns the number of the last frame. */
   seal(sequence: number, synced: number, seed: number): number {
-    let last = sequence;
+    if (!this.hasSealed) this.#last = sequence;
     while (this.#sealed < this.bytes) {
-      this.#sealed += sealFrame(this.i32, this.#sealed >>> 2, ++last, synced, seed);
+      this.#sealed += sealFrame(this.i32, this.#sealed >>> 2, ++this.#last, synced, seed);
     }
     this.#open = -1;
-    return last;
+    return this.#last;
   }
 
   get hasSealed(): boolean {

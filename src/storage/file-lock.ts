@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 export interface FileLock {
   release(): void;
 }
@@ -21,6 +22,21 @@ export function lockFile(path: string): FileLock | undefined {
     throw error;
   }
   return { release: () => database.close() };
+}
+
+/** Whether somebody has the lock; takes none but for the moment of looking, and makes no file. */
+export function isLocked(path: string): boolean {
+  if (!existsSync(path)) return false;
+  const database = new (sqlite().DatabaseSync)(path, { readOnly: true });
+  try {
+    database.exec('SELECT 1 FROM sqlite_schema');
+    return false;
+  } catch (error) {
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) return true;
+    throw error;
+  } finally {
+    database.close();
+  }
 }
 
 /** Loads node:sqlite without the warning that it is experimental, which tells whoever starts a server nothing. */

@@ -32,7 +32,8 @@ const PROMISES: Record<AckLevel, string> = {
   sync: 'every acknowledged change is on the disk (fdatasync)',
   journal:
     'every acknowledged change is written to the journal file: it survives a killed process, not a power loss',
-  memory: 'what is acknowledged survives a crashed worker, not a crashed process',
+  memory:
+    'what is acknowledged survives a crashed worker; it is written to the journal a moment later, so a killed process may lose the last',
 };
 
 /** Opens the store in a directory for one thread, without a lock; `file:` and the directory, relative ones from where the process runs. */
@@ -58,7 +59,7 @@ class FileStore implements Store {
     this.label = address.url;
     this.#directory = storeDirectory(address.url);
     this.#layer = options.layer ?? nodeFileLayer;
-    this.#fileBytes = options.fileBytes ?? DEFAULT_FILE_BYTES;
+    this.#fileBytes = options.fileBytes ?? address.journalFileBytes ?? DEFAULT_FILE_BYTES;
     this.#bootId = options.bootId ?? machineBootId();
   }
 

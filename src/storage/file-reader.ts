@@ -61,17 +61,18 @@ export class FileJournalReader implements JournalReader {
       end = (await checkJournal(layer, directory, identity, bootId)).end;
     }
     const until = untilPosition ?? end?.sequence ?? 0;
+    if (until === 0) return;
     this.#closeFiles();
     this.#files = this.#openAll(end?.files);
     this.#next = 0;
-    for (let index = 0; index < this.#files.length && (this.#next === 0 || this.#next <= until); index++) {
-      if (!this.#begin(index, until)) break;
+    for (let index = 0; index < this.#files.length && this.#next <= until; index++) {
+      this.#begin(index);
       while (this.#offset >= 0 && this.#next <= until) {
         const batch = this.#batch(index, until, verify);
         if (batch !== undefined) yield batch;
       }
     }
-    if (this.#next <= until && until > 0) {
+    if (this.#next <= until) {
       const { number } = this.#files[this.#files.length - 1];
       throw this.#corrupt(number, `the file ends before frame ${this.#next}`);
     }
@@ -81,21 +82,21 @@ export class FileJournalReader implements JournalReader {
     this.#closeFiles();
   }
 
-  /** Checks a file's header; whether there is anything to read in it. */
-  #begin(index: number, until: number): boolean {
+  /** Goes on with a file: checks its header, and which frame it begins with. */
+  #begin(index: number): void {
     const { number, fd } = this.#files[index];
     this.#window.use(fd);
     const at = this.#window.at(0, FILE_HEADER_BYTES);
     const header = at < 0 ? undefined : decodeFileHeader(this.#window.u8, this.#window.i32, at);
-    // The last file may have been made ahead, and not be in use yet.
-    if (header === undefined && until < Math.max(this.#next, 1)) return false;
-    const fits = this.#next === 0 || header?.sequence === this.#next;
-    if (header === undefined || header.storeId !== this.#options.identity.id || !fits) {
+    if (header?.storeId !== this.#options.identity.id || header.number !== number) {
       throw this.#corrupt(number, 'the header at offset 0 is not what was written');
     }
-    this.#next = header.sequence;
     this.#offset = FILE_HEADER_BYTES;
-    return true;
+    if (this.#next > 0) return;
+    if (readFrame(this.#window, this.#offset, this.#seed, true, this.#head) < 0) {
+      throw this.#corrupt(number, `there is no frame at offset ${this.#offset}`);
+    }
+    this.#next = this.#head.sequence;
   }
 
   /** Reads frames into one batch, their events moved together; undefined when they hold none. */

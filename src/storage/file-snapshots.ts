@@ -5,7 +5,7 @@ import type { FileLayer } from './file-layer.ts';
 import { replaceFile, UNFINISHED } from './file-manifest.ts';
 import type { SnapshotId, SnapshotStore } from './store.ts';
 
-/** Keeps each snapshot in a file of its own, named by segment and LSN. */
+/** Keeps each snapshot in a file of its own, named by segment, LSN and copy. */
 export class FileSnapshotStore implements SnapshotStore {
   readonly #layer: FileLayer;
   readonly #directory: string;
@@ -22,7 +22,10 @@ export class FileSnapshotStore implements SnapshotStore {
       .filter((name) => name.startsWith(prefix) && NAME.test(name))
       .sort()
       .reverse()
-      .map((name) => this.#id(segment, Number(name.slice(prefix.length, -EXTENSION.length))));
+      .map((name) => {
+        const [lsn, copy] = name.slice(prefix.length, -EXTENSION.length).split('-');
+        return this.#id(segment, Number(lsn), Number(copy));
+      });
   }
 
   async read(id: SnapshotId): Promise<Uint8Array> {
@@ -42,11 +45,11 @@ export class FileSnapshotStore implements SnapshotStore {
     });
   }
 
-  async write(segment: number, lsn: number, bytes: Uint8Array): Promise<SnapshotId> {
-    const id = this.#id(segment, lsn);
+  async write(segment: number, lsn: number, bytes: Uint8Array, copy = 0): Promise<SnapshotId> {
+    const id = this.#id(segment, lsn, copy);
     failpoint('snapshot.write');
     attempt(`writing ${id.name}`, () =>
-      replaceFile(this.#layer, this.#directory, snapshotName(segment, lsn), bytes, () =>
+      replaceFile(this.#layer, this.#directory, snapshotName(segment, lsn, copy), bytes, () =>
         failpoint('snapshot.rename'),
       ),
     );
@@ -62,13 +65,13 @@ export class FileSnapshotStore implements SnapshotStore {
 
   async close(): Promise<void> {}
 
-  #id(segment: number, lsn: number): SnapshotId {
-    return { segment, lsn, name: join(this.#directory, snapshotName(segment, lsn)) };
+  #id(segment: number, lsn: number, copy: number): SnapshotId {
+    return { segment, lsn, copy, name: join(this.#directory, snapshotName(segment, lsn, copy)) };
   }
 }
 
 const EXTENSION = '.snapshot';
-const NAME = /^\d{4}-\d{16}\.snapshot$/;
+const NAME = /^\d{4}-\d{16}-\d{6}\.snapshot$/;
 
 /** Removes what a crash left of snapshots that were being written. Only whoever possesses the store may. */
 export function removeUnfinished(layer: FileLayer, directory: string): void {
@@ -76,8 +79,8 @@ export function removeUnfinished(layer: FileLayer, directory: string): void {
   for (const name of unfinished) layer.unlink(join(directory, name));
 }
 
-function snapshotName(segment: number, lsn: number): string {
-  return `${segmentPrefix(segment)}${String(lsn).padStart(16, '0')}${EXTENSION}`;
+function snapshotName(segment: number, lsn: number, copy: number): string {
+  return `${segmentPrefix(segment)}${String(lsn).padStart(16, '0')}-${String(copy).padStart(6, '0')}${EXTENSION}`;
 }
 
 function segmentPrefix(segment: number): string {

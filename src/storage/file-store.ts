@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { checkJournal } from './file-check.ts';
 import { settleEnd } from './file-cut.ts';
 import { attempt } from './file-errors.ts';
-import { journalFileName, journalFileNumber } from './file-frames.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, journalFileName, journalFileNumber } from './file-frames.ts';
 import { type FileLayer, nodeFileLayer } from './file-layer.ts';
 import type { FileLock } from './file-lock.ts';
 import {
@@ -24,6 +24,7 @@ import {
   storeDirectory,
 } from './file-places.ts';
 import { removeUnfinished } from './file-snapshots.ts';
+import { DEFAULT_FILE_BYTES } from './file-writer.ts';
 import {
   type JournalCheck,
   type Possession,
@@ -49,7 +50,7 @@ const MAY_LIE = new Set([
   'lost+found',
 ]);
 
-type FileDefaults = Pick<PossessOptions, 'segments' | 'create' | 'identity'>;
+type FileDefaults = Pick<PossessOptions, 'segments' | 'create' | 'identity' | 'journalFileBytes'>;
 
 /**
  * Takes the store in a directory into possession, and makes it if there is none. Throws StoreError LOCKED when another server has it,
@@ -73,7 +74,8 @@ export async function possessFileStore(
       const identity = readManifest(layer, directory) ?? makeStore(layer, directory, defaults);
       removeUnfinished(layer, snapshotDirectory(directory));
       writeOwner(layer, directory);
-      return new FilePossession(url, options, layer, directory, identity, lock);
+      const fileBytes = options.fileBytes ?? defaults.journalFileBytes ?? DEFAULT_FILE_BYTES;
+      return new FilePossession(url, { ...options, fileBytes }, layer, directory, identity, lock);
     } catch (error) {
       lock.release();
       throw error;
@@ -98,7 +100,14 @@ class FilePossession implements Possession {
     identity: StoreIdentity,
     lock: FileLock,
   ) {
-    this.store = openFileStore({ url, epoch: 0, redisWait: 0 }, options);
+    const { fileBytes } = options;
+    const address = {
+      url,
+      epoch: 0,
+      redisWait: 0,
+      ...(fileBytes !== undefined && { journalFileBytes: fileBytes }),
+    };
+    this.store = openFileStore(address, options);
     this.identity = identity;
     this.#layer = layer;
     this.#directory = directory;
@@ -126,7 +135,7 @@ class FilePossession implements Possession {
 }
 
 /** Throws when the directory, which has no manifest, holds parts of a store, or what is none. */
-function refuseOccupied(layer: FileLayer, directory: string): void {
+export function refuseOccupied(layer: FileLayer, directory: string): void {
   const foreign = layer.list(directory).filter((name) => !MAY_LIE.has(name) && !name.startsWith('.'));
   if (foreign.length > 0) {
     throw new StoreError(
@@ -146,7 +155,7 @@ function refuseOccupied(layer: FileLayer, directory: string): void {
   }
 }
 
-/** Files that say that there was a store: an empty first journal file is only left of one whose making was interrupted. */
+/** Files that say that there was a store: a first journal file without frames is only left of one whose making was interrupted. */
 function storeFiles(layer: FileLayer, directory: string): string[] {
   if (!layer.exists(directory)) return [];
   const names = layer.list(directory).filter((name) => !name.endsWith(UNFINISHED));
@@ -156,7 +165,7 @@ function storeFiles(layer: FileLayer, directory: string): string[] {
       if (journalFileNumber(names[index]) !== FIRST_FILE) return true;
       const fd = layer.open(path, 'r');
       try {
-        return layer.size(fd) > 0;
+        return layer.size(fd) > FILE_HEADER_BYTES;
       } finally {
         layer.close(fd);
       }
@@ -171,10 +180,8 @@ function makeStore(layer: FileLayer, directory: string, defaults: FileDefaults):
   const journal = journalDirectory(directory);
   makeDirectory(layer, journal);
   makeDirectory(layer, snapshotDirectory(directory));
-  const first = join(journal, journalFileName(FIRST_FILE));
-  if (!layer.exists(first)) layer.close(layer.open(first, 'wx+'));
-  layer.syncDirectory(journal);
   const identity = { ...(defaults.identity ?? drawIdentity(defaults.segments)), fresh: true };
+  replaceFile(layer, journal, journalFileName(FIRST_FILE), encodeFileHeader(identity.id, FIRST_FILE));
   writeManifest(layer, directory, identity);
   return identity;
 }
@@ -188,9 +195,16 @@ function takeLock(layer: FileLayer, directory: string): FileLock {
   );
 }
 
+/** Only for the message to others, so a full disk is no reason not to start. */
 function writeOwner(layer: FileLayer, directory: string): void {
   const owner = JSON.stringify({ pid: process.pid, host: hostname(), since: new Date().toISOString() });
-  replaceFile(layer, directory, OWNER, Buffer.from(`${owner}\n`));
+  try {
+    attempt(`writing ${join(directory, OWNER)}`, () =>
+      replaceFile(layer, directory, OWNER, Buffer.from(`${owner}\n`)),
+    );
+  } catch (error) {
+    if (!(error as StoreError).retryable) throw error;
+  }
 }
 
 /** Who has the store, as far as can be read. */

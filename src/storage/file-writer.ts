@@ -3,11 +3,18 @@ import { failpoint, flawed } from './failpoints.ts';
 import type { JournalEnd } from './file-check.ts';
 import { writeAll } from './file-cut.ts';
 import { attempt, fileError } from './file-errors.ts';
-import { encodeFileHeader, encodeRun, FrameType, frameSeed, journalFileName } from './file-frames.ts';
+import {
+  encodeFileHeader,
+  encodeRun,
+  FILE_HEADER_BYTES,
+  FrameType,
+  frameSeed,
+  journalFileName,
+} from './file-frames.ts';
 import { FrameGroup } from './file-group.ts';
 import { LastLsns } from './file-last-lsns.ts';
 import type { FileLayer } from './file-layer.ts';
-import type { JournalWriter, StoreError, WriterOptions } from './store.ts';
+import { type JournalWriter, StoreError, type WriterOptions } from './store.ts';
 
 export const DEFAULT_FILE_BYTES = 64 << 20;
 
@@ -43,7 +50,7 @@ export class FileJournalWriter implements JournalWriter {
   readonly #older: OlderFile[] = [];
   #number: number;
   #fd: number;
-  /** Offset behind the last frame; 0 while the file has no header. */
+  /** Offset behind the last frame. */
   #at: number;
   /** Offset at which this writer's groups began in the file. */
   #groupsAt: number;
@@ -104,7 +111,7 @@ export class FileJournalWriter implements JournalWriter {
   }
 
   add(u8: Uint8Array, start: number, end: number): void {
-    if (!this.#announced) this.#group.addFrame(FrameType.RUN, this.#run);
+    if (!this.#announced && this.#at > FILE_HEADER_BYTES) this.#group.addFrame(FrameType.RUN, this.#run);
     this.#announced = true;
     const word = this.#group.add(u8, start, end);
     this.#lsns.follow(this.#group.i32, word, word + ((end - start) >>> 2));
@@ -142,7 +149,9 @@ export class FileJournalWriter implements JournalWriter {
       const needed = (file: OlderFile): boolean =>
         !flawed('trim-early') && file.lastLsns.some((last, of) => last > trimmed[of]);
       const first = this.#older.findIndex(needed);
-      const free = first < 0 ? this.#older.length : first;
+      let free = first < 0 ? this.#older.length : first;
+      // Some frame must stay: it numbers those to come.
+      if (this.#at === FILE_HEADER_BYTES) free = Math.min(free, this.#older.length - 1);
       if (free > 0) this.#remove(free);
     });
   }
@@ -168,7 +177,7 @@ export class FileJournalWriter implements JournalWriter {
     failpoint('append.after');
     if (this.#sync && !flawed('ack-before-sync')) {
       failpoint('sync.before');
-      this.#layer.fdatasync(this.#fd);
+      this.#fdatasync();
       failpoint('sync.after');
       this.#synced = last;
     }
@@ -198,12 +207,15 @@ export class FileJournalWriter implements JournalWriter {
   /** Goes on in the next file when the group does not fit into this one. */
   #makeRoom(bytes: number): void {
     if (this.#rolled || (this.#at > this.#groupsAt && this.#at + bytes > this.#fileBytes)) this.#roll();
-    if (this.#at === 0) this.#begin();
+    if (this.#at > FILE_HEADER_BYTES) return;
+    // A trim may remove the file that tells of the run.
+    this.#writeControl(FrameType.RUN, this.#run);
+    this.#groupsAt = this.#at;
   }
 
   /**
-   * The order is what the check relies on: the next file is there for good before the ROLL says so, and this one is synced whole before
-   * the next one gets its header.
+   * The order is what the check relies on: the next file is there for good, with its header, before the ROLL says so, and this one is
+   * synced whole before the next one gets its first frame.
    */
   #roll(): void {
     this.#prepareNext();
@@ -215,27 +227,8 @@ export class FileJournalWriter implements JournalWriter {
     this.#number++;
     this.#fd = this.#nextFd;
     this.#nextFd = -1;
-    this.#at = 0;
-    this.#groupsAt = 0;
+    this.#at = FILE_HEADER_BYTES;
     this.#rolled = false;
-  }
-
-  /** Writes the file's header and first frame. */
-  #begin(): void {
-    const header = encodeFileHeader({
-      storeId: this.#storeId,
-      number: this.#number,
-      sequence: this.#position + 1,
-    });
-    writeAll(this.#layer, this.#fd, header, 0, header.length, 0);
-    this.#at = header.length;
-    try {
-      this.#writeControl(FrameType.RUN, this.#run);
-      this.#groupsAt = this.#at;
-    } catch (error) {
-      this.#at = 0;
-      throw error;
-    }
   }
 
   #end(): void {
@@ -247,14 +240,28 @@ export class FileJournalWriter implements JournalWriter {
   }
 
   #syncAll(): void {
-    this.#layer.fdatasync(this.#fd);
+    this.#fdatasync();
     this.#synced = this.#position;
+  }
+
+  /** Whatever it fails with is final: the kernel may have dropped what it could not write, and would call the next sync a success. */
+  #fdatasync(): void {
+    try {
+      this.#layer.fdatasync(this.#fd);
+    } catch (error) {
+      const { message } = error as Error;
+      throw new StoreError('FAILED', `syncing the journal in ${this.#directory}: ${message}`, {
+        cause: error,
+      });
+    }
   }
 
   #prepareNext(): void {
     if (this.#nextFd >= 0) return;
     const fd = this.#openFile(this.#number + 1);
     try {
+      const header = encodeFileHeader(this.#storeId, this.#number + 1);
+      writeAll(this.#layer, fd, header, 0, header.length, 0);
       this.#layer.fdatasync(fd);
       this.#layer.syncDirectory(this.#directory);
       this.#nextFd = fd;

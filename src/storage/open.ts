@@ -1,6 +1,13 @@
 import { openFileStore, possessFileStore } from './file-store.ts';
 import { openRedisStore, possessRedisStore } from './redis-store.ts';
-import { isStoreUrl, type Possession, type PossessOptions, type Store, type StoreAddress, StoreError } from './store.ts';
+import {
+  isStoreUrl,
+  type Possession,
+  type PossessOptions,
+  type Store,
+  type StoreAddress,
+  StoreError,
+} from './store.ts';
 
 /** Opens a store for one thread, without taking it into possession. */
 export function openStore(address: StoreAddress): Store {
@@ -14,7 +21,10 @@ export function possessStore(url: string, options: PossessOptions): Promise<Poss
 
 function isFile(url: string): boolean {
   if (!isStoreUrl(url)) {
-    throw new StoreError('INCOMPATIBLE', `"${url}" names no store: it must begin with file:, redis:// or rediss://.`);
+    throw new StoreError(
+      'INCOMPATIBLE',
+      `"${url}" names no store: it must begin with file:, redis:// or rediss://.`,
+    );
   }
   return url.startsWith('file:');
 }

@@ -111,6 +111,8 @@ interface Restored {
   readonly segment: Segment;
   readonly replayer: Replayer;
   readonly snapshotLsn: number;
+  /** Of the newest snapshot that there is, damaged or not. */
+  readonly newestLsn: number;
   readonly damaged: string[];
   events: number;
 }
@@ -126,12 +128,13 @@ async function restore(
   const damaged: string[] = [];
   let snapshotLsn = 0;
   if (task.erase === true) eraseSegment(segment);
-  for (const id of (await snapshots.list(number)).slice(task.generation ?? 0)) {
+  const all = await snapshots.list(number);
+  for (const id of all.slice(task.generation ?? 0)) {
     if (task.until?.lsn !== undefined && id.lsn > task.until.lsn) continue;
     try {
       const snapshot = decodeSnapshot(await snapshots.read(id), task.identity.id);
       if (snapshot.segment !== number || snapshot.lsn !== id.lsn) {
-        throw new StoreError('CORRUPT', `${id.name} is that of segment ${snapshot.segment} at LSN ${snapshot.lsn}.`);
+        throw new StoreError('CORRUPT', `It is that of segment ${snapshot.segment} at LSN ${snapshot.lsn}.`);
       }
       if (task.until?.timeMs !== undefined && snapshot.timeMs > task.until.timeMs) continue;
       restoreImage(segment, snapshot.image);
@@ -139,11 +142,11 @@ async function restore(
       break;
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'CORRUPT')) throw incompatible(error, id.name);
-      damaged.push(error.message);
+      damaged.push(`${id.name}: ${error.message}`);
       eraseSegment(segment);
     }
   }
-  return { segment, replayer: new Replayer(segment), snapshotLsn, damaged, events: 0 };
+  return { segment, replayer: new Replayer(segment), snapshotLsn, newestLsn: all[0]?.lsn ?? 0, damaged, events: 0 };
 }
 
 /** Applies the events of a batch that belong to the segments at hand and are not in their snapshots. */
@@ -191,7 +194,13 @@ function isBehind({ until }: RestoreTask, i32: Int32Array, at: number, lsn: numb
 }
 
 function finish(task: RestoreTask, restored: Restored): SegmentRecovery {
-  const { segment, snapshotLsn, damaged, events } = restored;
+  const { segment, snapshotLsn, newestLsn, damaged, events } = restored;
+  if (task.until === undefined && segment.lsn < newestLsn) {
+    throw new StoreError(
+      'CORRUPT',
+      `Segment ${segment.number} was once at LSN ${newestLsn}, and what can be read of it ends at LSN ${segment.lsn}. ${damaged.join(' ')}`.trim(),
+    );
+  }
   restored.replayer.finish(segment.memory.f64[Header.NOW_F64] as number);
   const { violations } = inspectSegment(segment);
   advance(task, 2, 1);

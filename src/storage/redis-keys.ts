@@ -23,6 +23,6 @@ export function segmentKeys(prefix: string, segment: number): SegmentKeys {
   return { state: `${tag}:state`, journal: `${tag}:journal`, snapshots: `${tag}:snapshots` };
 }
 
-export function snapshotKey(prefix: string, segment: number, lsn: number): string {
-  return `{${prefix}:${segment}}:snapshot:${lsn}`;
+export function snapshotKey(prefix: string, segment: number, lsn: number, copy: number): string {
+  return `{${prefix}:${segment}}:snapshot:${lsn}:${copy}`;
 }

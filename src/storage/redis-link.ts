@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress } from './redis-address.ts';
 import { isAnswered, redisStoreError } from './redis-errors.ts';
@@ -142,9 +143,8 @@ export class RedisLink {
 
 function connect(address: RedisAddress, answerMs: number): Redis | Cluster {
   const { username, password } = address;
-  const tls = address.tls ? { tls: {} } : {};
   const common = {
-    ...tls,
+    ...(address.tls ? { tls: {} } : {}),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     // Maps and doubles come in the shapes that every version of Redis has.
@@ -188,8 +188,9 @@ function connect(address: RedisAddress, answerMs: number): Redis | Cluster {
     });
   }
   const [{ host, port }] = address.nodes as [{ host: string; port: number }];
-  // The host's name is what the certificate is held against.
-  return new Redis({ ...single, host, port, ...(address.tls ? { tls: { servername: host } } : {}) });
+  // A server behind one address for several names chooses its certificate by the name; an address is none.
+  const tls = address.tls && isIP(host) === 0 ? { tls: { servername: host } } : {};
+  return new Redis({ ...single, ...tls, host, port });
 }
 
 function retryMs(times: number): number {

@@ -64,14 +64,14 @@ return redis.call('XTRIM', KEYS[2], 'MINID', '=', string.format('%.0f-0', upTo +
 
 /** KEYS: state, snapshots, the snapshot. ARGV: epoch, LSN, bytes. */
 export const WRITE_SNAPSHOT = script(`${CHECKED}
-redis.call('SET', KEYS[3], ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[2])
+redis.call('SET', KEYS[3], ARGV[4])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return 1
 `);
 
-/** KEYS: state, snapshots, the snapshot. ARGV: epoch, LSN. */
+/** KEYS: state, snapshots, the snapshot. ARGV: epoch, LSN, LSN and copy. */
 export const REMOVE_SNAPSHOT = script(`${CHECKED}
-redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[3])
 `);
 

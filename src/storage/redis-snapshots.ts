@@ -21,12 +21,15 @@ export class RedisSnapshots implements SnapshotStore {
 
   async list(segment: number): Promise<SnapshotId[]> {
     const { snapshots } = segmentKeys(this.#prefix, segment);
-    const lsns = await this.#link.ask(() => this.#link.client.zrevrange(snapshots, 0, -1));
-    return lsns.map((lsn) => this.#id(segment, Number(lsn)));
+    const members = await this.#link.ask(() => this.#link.client.zrevrange(snapshots, 0, -1));
+    return members
+      .map((member) => member.split(':').map(Number) as [number, number])
+      .map(([lsn, copy]) => this.#id(segment, lsn, copy))
+      .sort((a, b) => b.lsn - a.lsn || b.copy - a.copy);
   }
 
   async read(id: SnapshotId): Promise<Uint8Array> {
-    const { name } = this.#id(id.segment, id.lsn);
+    const { name } = this.#id(id.segment, id.lsn, id.copy);
     const value = await this.#link.ask(() => this.#link.client.getBuffer(name));
     if (value === null)
       throw new StoreError('CORRUPT', `In ${this.#link.label}, the snapshot ${name} is gone.`);
@@ -34,8 +37,8 @@ export class RedisSnapshots implements SnapshotStore {
     return new Uint8Array(value);
   }
 
-  async write(segment: number, lsn: number, bytes: Uint8Array): Promise<SnapshotId> {
-    const id = this.#id(segment, lsn);
+  async write(segment: number, lsn: number, bytes: Uint8Array, copy = 0): Promise<SnapshotId> {
+    const id = this.#id(segment, lsn, copy);
     if (bytes.length > MAX_SNAPSHOT_BYTES) {
       throw new StoreError(
         'FAILED',
@@ -57,13 +60,21 @@ export class RedisSnapshots implements SnapshotStore {
     this.#link.close();
   }
 
-  async #change(script: RedisScript, { segment, lsn, name }: SnapshotId, more: Buffer[]): Promise<void> {
+  async #change(
+    script: RedisScript,
+    { segment, lsn, copy, name }: SnapshotId,
+    more: Buffer[],
+  ): Promise<void> {
     const link = this.#link;
     const { redisWait, epoch } = this.#address;
     const { state, snapshots } = segmentKeys(this.#prefix, segment);
     await link.ready();
     const { losses } = link;
-    await link.call(script, [state, snapshots, name], [String(epoch), String(lsn), ...more]);
+    await link.call(
+      script,
+      [state, snapshots, name],
+      [String(epoch), String(lsn), `${lsn}:${copy}`, ...more],
+    );
     if (redisWait === 0) return;
     const replicas = await link.ask(() => link.client.wait(redisWait, ANSWER_MS));
     if (replicas < redisWait || link.losses !== losses) {
@@ -74,7 +85,7 @@ export class RedisSnapshots implements SnapshotStore {
     }
   }
 
-  #id(segment: number, lsn: number): SnapshotId {
-    return { segment, lsn, name: snapshotKey(this.#prefix, segment, lsn) };
+  #id(segment: number, lsn: number, copy: number): SnapshotId {
+    return { segment, lsn, copy, name: snapshotKey(this.#prefix, segment, lsn, copy) };
   }
 }

@@ -34,7 +34,9 @@ export async function takeSnapshot(task: SnapshotTask): Promise<SnapshotResult> 
   const snapshots = store.snapshots(identity);
   try {
     const bytes = encodeSnapshot({ store: identity.id, segment, lsn, timeMs, image });
-    const written = await snapshots.write(segment, lsn, bytes);
+    // A segment that does not change any more gets a second snapshot at the same LSN, so that the journal before it can go.
+    const [newest] = await snapshots.list(segment);
+    const written = await snapshots.write(segment, lsn, bytes, newest?.lsn === lsn ? newest.copy + 1 : 0);
     failpoint('snapshot.verify');
     const { image: readBack } = decodeSnapshot(await snapshots.read(written), identity.id);
     if (!equal(image, readBack)) {

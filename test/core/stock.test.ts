@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_QUANTITY } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { Fence } from '../../src/core/layout.ts';
 import { EncodedCaller, makeSegment, T0 } from './fixtures.ts';
 import { bothWays, encodedTable } from './table.ts';
 
@@ -106,7 +107,7 @@ describe('a segment that is fenced off', () => {
     `);
     const { segment } = table.caller;
     expect(segment.fenced).toBe(false);
-    segment.fence();
+    segment.fence(Fence.FOR_GOOD);
     expect(segment.fenced).toBe(true);
     table.play(`
         1 | STOCK pen total 10        | UNAVAILABLE 0

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Durability } from '../../src/front/durability.ts';
 import { Front } from '../../src/front/front.ts';
-import { RETRY_LATER_MS } from '../../src/front/router.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { durableWord, storageControlOf } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -26,7 +26,11 @@ function setUp({ gated = true } = {}) {
   const client = () => {
     const sink = new RecordingSink();
     const connection = front.connections.add(sink, HOLDER.lo, HOLDER.hi);
-    return { sink, connection, statuses: () => sink.messages.map((reply) => (reply as number[]).slice(0, 2)) };
+    return {
+      sink,
+      connection,
+      statuses: () => sink.messages.map((reply) => (reply as number[]).slice(0, 2)),
+    };
   };
   const first = client();
   /** Routes commands, has the worker run them, and lets the front send what it may. */
@@ -71,7 +75,12 @@ describe('a reply to a change', () => {
 
   it.each([
     ['a repeated key', [Op.HOLD, 3, sku, 1, 1000, 'key'], [Op.HOLD, 2, sku, 1, 1000, 'key'], Status.OK],
-    ['a refusal by what is not durable yet', [Op.HOLD, 3, sku, 1, 1000], [Op.HOLD, 2, sku, 10, 1000], Status.HELD_OUT],
+    [
+      'a refusal by what is not durable yet',
+      [Op.HOLD, 3, sku, 1, 1000],
+      [Op.HOLD, 2, sku, 10, 1000],
+      Status.HELD_OUT,
+    ],
   ])('waits also when it changed nothing: %s', (_name, second, before, status) => {
     const { front, run, makeDurable, statuses } = setUp();
     run([stocked]);

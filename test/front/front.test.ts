@@ -1,10 +1,10 @@
 import { setImmediate as turnOver } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { MAX_IN_FLIGHT } from '../../protocol/limits.ts';
+import { MAX_IN_FLIGHT, RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Front } from '../../src/front/front.ts';
-import { BUSY_RETRY_MS, RETRY_LATER_MS } from '../../src/front/router.ts';
+import { BUSY_RETRY_MS } from '../../src/front/router.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { Doorbell } from '../../src/ring/doorbell.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';

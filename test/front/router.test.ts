@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT } from '../../protocol/limits.ts';
+import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
-import { BUSY_RETRY_MS, Router, RETRY_LATER_MS } from '../../src/front/router.ts';
+import { BUSY_RETRY_MS, Router } from '../../src/front/router.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import {

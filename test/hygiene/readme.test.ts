@@ -192,6 +192,7 @@ function settingRow(setting: Setting): string[] {
 function boundsOf({ type, min, max, unit, choices }: Setting): string {
   if (type === 'choice') return choices.join(' or ');
   if (type === 'host') return 'a loopback address';
+  if (type === 'store') return 'an address';
   const show = type === 'duration' ? formatDuration : type === 'size' ? formatSize : String;
   return `${show(min)} to ${show(max)}${type === 'count' && unit !== '' ? ` ${unit}` : ''}`;
 }

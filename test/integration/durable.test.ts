@@ -23,7 +23,11 @@ const events: { event: string; detail: string }[] = [];
 
 const newStore = () => `file:${path(`store-${stores++}`)}`;
 
-async function start(store: string, settings: Partial<Settings> = {}, hooks: ServerHooks = {}): Promise<void> {
+async function start(
+  store: string,
+  settings: Partial<Settings> = {},
+  hooks: ServerHooks = {},
+): Promise<void> {
   events.length = 0;
   const log: ServerHooks['log'] = (event) => events.push(event);
   server = await startHere(
@@ -81,7 +85,10 @@ describe('a server that is started anew', () => {
     expect(server.recovery?.events).toBe(SEGMENTS + 7);
     expect((await client.call(Op.READ, sku)).slice(1, 5)).toEqual([100 - 5 - 3 - 1, 6, 3, 100]);
     expect(await client.call(Op.HOLD, sku, 5, MINUTE, 'key-1')).toEqual([Status.OK, kept, deadline]);
-    expect((await client.call(Op.HOLD, sku, 6, MINUTE, 'key-1')).slice(0, 2)).toEqual([Status.KEY_CONFLICT, kept]);
+    expect((await client.call(Op.HOLD, sku, 6, MINUTE, 'key-1')).slice(0, 2)).toEqual([
+      Status.KEY_CONFLICT,
+      kept,
+    ]);
     expect(await client.call(Op.CONFIRM, sold, 3)).toEqual([Status.OK, 3]);
     expect((await client.call(Op.READ_HOLD, freed))[1]).toBe(HoldState.RELEASED);
     expect((await client.call(Op.READ_HOLD, extended))[6]).toBe(later);
@@ -101,7 +108,9 @@ describe('a server that is started anew', () => {
     await stop();
     await new Promise((resolve) => setTimeout(resolve, 60));
     await start(store);
-    await expect.poll(() => client.call(Op.READ, skuIn(0)).then((books) => books.slice(1, 3))).toEqual([10, 0]);
+    await expect
+      .poll(() => client.call(Op.READ, skuIn(0)).then((books) => books.slice(1, 3)))
+      .toEqual([10, 0]);
     expect((await client.call(Op.READ_HOLD, hold))[1]).toBe(HoldState.EXPIRED);
   });
 
@@ -128,16 +137,19 @@ describe('a server that is started anew', () => {
     expect(await violations()).toEqual([0, 0]);
   });
 
-  it.each(['memory', 'journal'] as const)('has what it acknowledged by %s and stopped in order', async (ack) => {
-    const store = newStore();
-    await start(store, { ack });
-    await stockAll(10);
-    expect(client.pushes[0]?.[4]).toBe(ack);
-    const [, hold] = await client.call(Op.HOLD, skuIn(1), 3, MINUTE);
-    await stop();
-    await start(store, { ack });
-    expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 3]);
-  });
+  it.each(['memory', 'journal'] as const)(
+    'has what it acknowledged by %s and stopped in order',
+    async (ack) => {
+      const store = newStore();
+      await start(store, { ack });
+      await stockAll(10);
+      expect(client.pushes[0]?.[4]).toBe(ack);
+      const [, hold] = await client.call(Op.HOLD, skuIn(1), 3, MINUTE);
+      await stop();
+      await start(store, { ack });
+      expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 3]);
+    },
+  );
 });
 
 describe('a store', () => {
@@ -147,7 +159,9 @@ describe('a store', () => {
     const second = { segments: SEGMENTS, store, ack: 'sync' } as const;
     await expect(startHere(second)).rejects.toMatchObject({ code: 'LOCKED' });
     await stop();
-    await expect(startHere({ ...second, segments: 4 })).rejects.toThrow(/made with 8 segments.*--segments 8/s);
+    await expect(startHere({ ...second, segments: 4 })).rejects.toThrow(
+      /made with 8 segments.*--segments 8/s,
+    );
     await start(store);
   });
 
@@ -161,7 +175,13 @@ describe('a store', () => {
     await stop();
 
     const elsewhere = newStore();
-    const settings = { segments: SEGMENTS, workers: WORKERS, store: elsewhere, snapshots, ack: 'sync' } as const;
+    const settings = {
+      segments: SEGMENTS,
+      workers: WORKERS,
+      store: elsewhere,
+      snapshots,
+      ack: 'sync',
+    } as const;
     await expect(startHere(settings)).rejects.toMatchObject({ code: 'INCOMPATIBLE' });
     await start(newStore(), { snapshots, journalLost: 'accept' });
     expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 5]);
@@ -201,7 +221,9 @@ describe.each(['off', 'auto'] as const)('a worker that dies within a command (bo
       plantFault(controlOf(own), fault, 3);
       await expect.poll(() => events.map(({ event }) => event), { timeout: 10_000 }).toContain('rebuilt');
       const before = counts.get(`3:${Status.OK}`) ?? 0;
-      await expect.poll(() => counts.get(`3:${Status.OK}`) ?? 0, { timeout: 10_000 }).toBeGreaterThan(before + 20);
+      await expect
+        .poll(() => counts.get(`3:${Status.OK}`) ?? 0, { timeout: 10_000 })
+        .toBeGreaterThan(before + 20);
       stopHolding.now = true;
       await Promise.all(buyers);
       expect(counts.get(`3:${Status.UNKNOWN_OUTCOME}`)).toBe(1);

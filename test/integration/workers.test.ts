@@ -20,7 +20,7 @@ async function start(borrow: 'auto' | 'off'): Promise<void> {
   events.length = 0;
   server = await startHere(
     { segments: SEGMENTS, workers: WORKERS, borrow, stallMs: 400 },
-    { log: (event) => events.push(event) },
+    { log: (event) => 'worker' in event && events.push(event) },
   );
   client = await RawClient.connect(server.url);
 }
@@ -132,7 +132,10 @@ describe('a worker that dies again and again', () => {
     events.length = 0;
     server = await startHere(
       { segments: SEGMENTS, workers: WORKERS, stallMs: 400, borrow: 'off' },
-      { log: (event) => events.push(event), onHopeless: (reason) => reasons.push(reason) },
+      {
+        log: (event) => 'worker' in event && events.push(event),
+        onHopeless: (reason) => reasons.push(reason),
+      },
     );
     client = await RawClient.connect(server.url);
     for (let death = 0; death < 30 && reasons.length === 0; death++) {

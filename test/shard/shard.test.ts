@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
-import { TICK_MS } from '../../src/core/layout.ts';
+import { Fence, TICK_MS } from '../../src/core/layout.ts';
 import { Mode, REPLY_RECORD_BYTES } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
 import { NOW, work } from '../front/fixtures.ts';
@@ -188,7 +188,7 @@ describe('running the expiry', () => {
     rig.stockAll();
     for (let segment = 0; segment < SEGMENTS; segment++) hold(rig, segment, 1, 1000);
     new Int32Array(rig.memory.owners)[1] = 1;
-    rig.shard.segmentAt(2).fence();
+    rig.shard.segmentAt(2).fence(Fence.FOR_GOOD);
     lease(rig.shard).runExpiry(NOW + 2000, 1000);
     const open = ids(SEGMENTS).map((i) => rig.shard.segmentAt(i - 1).openHolds);
     expect(open).toEqual([0, 1, 1, 0]);

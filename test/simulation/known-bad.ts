@@ -106,12 +106,13 @@ export const KNOWN_BAD: readonly KnownBad[] = [
     name: 'units are not given back at expiry',
     kinds: ['model'],
     ...inSegments((segment) => {
-      replaceAny(segment, 'expire', (expire, slot: number, ...rest) => {
+      replaceAny(segment, 'close', (close, slot: number, state: number, ...rest) => {
+        if (state !== HoldState.EXPIRED) return close(slot, state, ...rest);
         const { i32 } = segment.memory;
         const hold = segment.holds.at(slot);
         const record = segment.skus.at(i32[hold + Hold.SKU]);
         const has = i32[hold + Hold.QUANTITY];
-        expire(slot, ...rest);
+        close(slot, state, ...rest);
         // The books agree with each other; the units are just gone.
         i32[record + Sku.AVAILABLE] -= has;
         i32[record + Sku.TOTAL] -= has;

@@ -17,6 +17,8 @@ type Complain = (what: string) => void;
  */
 export class SegmentModel {
   fenced = false;
+  /** What those are told who are turned away by the fence. */
+  fencedRetryMs = 0;
   readonly shelf: Shelf;
   private now = 0;
   /** Holds that were ended because of their deadlines since the last command. */
@@ -62,7 +64,7 @@ export class SegmentModel {
   }
 
   private answer(command: Command, holder: string, now: number, actual: Answer): Answer {
-    if (this.fenced) return [Status.UNAVAILABLE, 0];
+    if (this.fenced) return [Status.UNAVAILABLE, this.fencedRetryMs];
     const { flaw } = command;
     if (flaw !== undefined) return [Status.MALFORMED, flaw.reason, flaw.element];
     // Looking at a segment as a whole is the one thing that does not depend on the time.
@@ -92,8 +94,8 @@ export class SegmentModel {
       const same = known.quantity === quantity && known.ttlMs === ttlMs;
       const answer = same ? [Status.OK, known.id, known.endsAt] : [Status.KEY_CONFLICT, known.id];
       const mayBeForgotten = known.forgetAt !== undefined && known.forgetAt <= now;
+      // One that was forgotten may be known again after a recovery, unless another hold has taken its place.
       if (!mayBeForgotten || isEqual(answer, actual)) return answer;
-      shelf.keys.delete(scoped as string);
     }
     if (sku.maxPerHold !== 0 && quantity > sku.maxPerHold) return [Status.HOLD_LIMIT, sku.maxPerHold];
     const longest = this.longestTtl(sku);

@@ -12,6 +12,8 @@ export interface Sent {
   readonly sentAt: number;
   /** The reply as it left the segment; undefined before, and when the front answered itself. */
   applied?: readonly unknown[];
+  /** LSN of its segment when it left. */
+  lsn?: number;
 }
 
 /** What a session tells of itself. */

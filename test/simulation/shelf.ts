@@ -71,6 +71,11 @@ export class Shelf {
     return id === undefined ? undefined : this.holds.get(id);
   }
 
+  /** Slots that ever held something. */
+  get slotCount(): number {
+    return this.slots.size;
+  }
+
   held(sku: SkuRecord): number {
     let held = 0;
     for (const hold of this.holds.values()) {

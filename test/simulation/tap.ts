@@ -1,3 +1,4 @@
+import { HoldState } from '../../protocol/ops.ts';
 import type { Segment } from '../../src/core/segment.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { Control, Lease } from '../../src/shard/memory.ts';
@@ -10,6 +11,8 @@ export interface Observer {
   answered(worker: number, tag: number, reply: unknown[], now: number, refused: boolean): void;
   /** A segment was told the time, outside of commands. */
   advanced(segment: number, now: number): void;
+  /** That is over, with all that it changed. */
+  wholeAgain(segment: number): void;
   /** A segment ended the hold in a slot because its deadline came; `now` is the time of the command that brought it to light, or 0. */
   expired(segment: number, slot: number, now: number): void;
   /** Replies were published and the room of their commands given back. */
@@ -118,13 +121,17 @@ export class Tap {
     const { number } = segment;
     replace(segment, 'advance', (advance) => (at, budget) => {
       this.observer.advanced(number, at);
-      return advance(at, budget);
+      const done = advance(at, budget);
+      this.observer.wholeAgain(number);
+      return done;
     });
-    // Private, and the one place at which a deadline takes effect. In a command, the segment has just been told the command's time.
-    replace(segment as unknown as { expire(...args: unknown[]): void }, 'expire', (expire) => (...args) => {
+    // Protected, and the one place at which a hold ends. In a command, the segment has just been told the command's time.
+    replace(segment as unknown as { close(...args: unknown[]): void }, 'close', (close) => (...args) => {
       const inCommand = shard.control[Control.MARK] > 0;
-      this.observer.expired(number, args[0] as number, inCommand ? this.now : 0);
-      expire(...args);
+      if (args[1] === HoldState.EXPIRED) {
+        this.observer.expired(number, args[0] as number, inCommand ? this.now : 0);
+      }
+      close(...args);
     });
     const changed = (): void => {
       const place = shard.control[Control.MARK] < 0 ? 'expiry' : 'command';

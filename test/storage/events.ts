@@ -4,11 +4,11 @@ import type { JournalReader } from '../../src/storage/store.ts';
 /** Makes events as a worker would, for several segments, and remembers them. */
 export class EventMaker {
   /** LSN of each segment's last event. */
-  readonly lsns: Float64Array;
+  readonly lsns: Float64Array<ArrayBuffer>;
   #timeMs = 1_800_000_000_000;
 
-  constructor(segments: number, lsns = new Float64Array(segments)) {
-    this.lsns = lsns.slice();
+  constructor(segments: number, lsns: Float64Array = new Float64Array(segments)) {
+    this.lsns = new Float64Array(lsns);
   }
 
   /** A lot of events of one segment: HELD and CONFIRMED in turns, and every seventh an EXPIRED of three holds. */

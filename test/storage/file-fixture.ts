@@ -43,7 +43,7 @@ export async function openJournal(disk: Disk, ack: AckLevel = 'sync', bootId = B
     end: check.end,
     run: { bootId, offsetMs: 0 },
     identity: possession.identity,
-    lastLsns: Array.from({ length: files - 1 }, () => maker.lsns),
+    lastLsns: Array.from({ length: files - 1 }, () => maker.lsns.slice()),
     lsns: maker.lsns,
   });
   const append = (count = 1, segment = 0): string[] => {

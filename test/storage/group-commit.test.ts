@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { RingProducer } from '../../src/ring/producer.ts';
 import { Doorbell } from '../../src/ring/doorbell.ts';
+import { RingProducer } from '../../src/ring/producer.ts';
 import { durableWord, type EngineMemory, StorageControl, storageControlOf } from '../../src/shard/memory.ts';
 import { GroupCommit } from '../../src/storage/group-commit.ts';
 import { runStorage } from '../../src/storage/storage-loop.ts';
@@ -20,7 +20,7 @@ class KeepingWriter implements JournalWriter {
     // The first word behind an event's head tells the tests' events apart.
     const bytes = u8.slice(start, end);
     const words = new Int32Array(bytes.buffer);
-    for (let at = 0; at < words.length; at += (8 + words[at] + 7) >> 3 << 1) this.group.push(words[at + 2]);
+    for (let at = 0; at < words.length; at += ((8 + words[at] + 7) >> 3) << 1) this.group.push(words[at + 2]);
   }
 
   commit(): Promise<void> | undefined {
@@ -121,7 +121,10 @@ describe('the storage loop', () => {
     const { memory, writer, emit, control } = setUp();
     emit(0, 1, 2);
     Atomics.store(control, StorageControl.STOP, 1);
-    writer.failures = [new StoreError('FULL', 'the disk is full'), new StoreError('FULL', 'the disk is full')];
+    writer.failures = [
+      new StoreError('FULL', 'the disk is full'),
+      new StoreError('FULL', 'the disk is full'),
+    ];
     const told: (string | undefined)[] = [];
     const published: number[] = [];
     writer.onCommit = () => published.push(control[durableWord(0)]);
@@ -131,11 +134,16 @@ describe('the storage loop', () => {
     expect(writer.groups.flat()).toEqual([1, 2]);
   });
 
-  it.each([new StoreError('FAILED', 'fdatasync: EIO'), new Error('a bug')])('ends with %s, for good', async (failure) => {
-    const { memory, writer, emit, control } = setUp();
-    emit(0, 1);
-    writer.failures = [failure];
-    await expect(runStorage({ memory, writer, onTrouble: () => expect.unreachable() })).rejects.toThrow(failure);
-    expect(control[durableWord(0)]).toBe(0);
-  });
+  it.each([new StoreError('FAILED', 'fdatasync: EIO'), new Error('a bug')])(
+    'ends with %s, for good',
+    async (failure) => {
+      const { memory, writer, emit, control } = setUp();
+      emit(0, 1);
+      writer.failures = [failure];
+      await expect(runStorage({ memory, writer, onTrouble: () => expect.unreachable() })).rejects.toThrow(
+        failure,
+      );
+      expect(control[durableWord(0)]).toBe(0);
+    },
+  );
 });

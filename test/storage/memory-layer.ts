@@ -255,7 +255,7 @@ function apply(bytes: Uint8Array, change: Change): Uint8Array {
 
 /** A file's bytes after a loss of power: what was synced, and of each later change all, nothing, or some sectors. */
 function leftOf(inode: Inode, prng: Prng): Uint8Array {
-  let left = inode.durable.slice();
+  let left: Uint8Array = inode.durable.slice();
   for (const change of inode.changes) {
     const fate = prng.below(3);
     if (fate === 0) continue;

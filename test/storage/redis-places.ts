@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openRedisStore, possessRedisStore } from '../../src/storage/redis-store.ts';
 import type { JournalWriter, Possession, Store } from '../../src/storage/store.ts';
 import { type EventMaker, readEvents, segmentOf, splitEvents } from './events.ts';
@@ -64,6 +65,8 @@ export async function commitAtLast(
       if (retryable !== true) throw error;
       refusals.push(code);
       onRefusal();
+      // As the storage thread does: nothing heals while the event loop is kept from its sockets.
+      await sleep(5);
     }
   }
 }

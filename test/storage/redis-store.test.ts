@@ -110,4 +110,26 @@ describe.skipIf(noRedis !== undefined)(`Redis${noRedis === undefined ? '' : `: $
     expect(await readAll(finished)).toEqual([[], [], [], []]);
     await finished.release();
   });
+
+  it('promises no more than Redis keeps', async () => {
+    const possession = await possess(`${redis.url}?prefix=weak`);
+    const lenient = await possess(`${redis.url}?prefix=lenient`, { redisVolatile: true });
+    const { client } = redis;
+    expect(await possession.store.promise('sync')).toMatch(/^On Redis’ disk before the answer/);
+    await client.config('SET', 'appendfsync', 'everysec');
+    expect(await possession.store.promise('sync')).toMatch(/two seconds/);
+    // A server that forbids CONFIG still tells by INFO whether there is an append-only file.
+    await client.acl('SETUSER', 'guest', 'on', '>word', '~*', '+@all', '-config');
+    const guest = await possess(`redis://guest:word@127.0.0.1:${redis.port}?prefix=guest`);
+    expect(await guest.store.promise('sync')).toMatch(/does not tell its appendfsync/);
+    await client.config('SET', 'appendonly', 'no');
+    for (const { store } of [possession, guest]) {
+      await expect(store.promise('journal')).rejects.toMatchObject({ code: 'WEAK' });
+      await expect(store.promise('sync')).rejects.toMatchObject({ code: 'WEAK' });
+      expect(await store.promise('memory')).toMatch(/memory/);
+    }
+    expect(await lenient.store.promise('sync')).toMatch(/accepted/);
+    await client.config('SET', 'appendonly', 'yes', 'appendfsync', 'always');
+    await Promise.all([possession.release(), lenient.release(), guest.release()]);
+  });
 });

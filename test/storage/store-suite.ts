@@ -208,6 +208,23 @@ export function describeStore(name: string, makePlace: () => Promise<StorePlace>
       await possession.release();
     });
 
+    it('tells copies of one LSN apart, newest first', async () => {
+      const possession = await (await fresh()).possess();
+      const snapshots = possession.store.snapshots(possession.identity);
+      for (const copy of [0, 2, 11, 1]) await snapshots.write(0, 9, new Uint8Array([copy]), copy);
+      await snapshots.write(0, 8, new Uint8Array([100]), 50);
+      const listed = await snapshots.list(0);
+      expect(listed.map(({ lsn, copy }) => [lsn, copy])).toEqual([
+        [9, 11],
+        [9, 2],
+        [9, 1],
+        [9, 0],
+        [8, 50],
+      ]);
+      expect([...(await snapshots.read(listed[1]))]).toEqual([2]);
+      await possession.release();
+    });
+
     it('says what it promises', async () => {
       const possession = await (await fresh()).possess();
       for (const ack of ['memory', 'journal', 'sync'] as const) {
