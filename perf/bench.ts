@@ -13,6 +13,7 @@ interface Flags {
   ttl: number;
   framesPerWrite: number;
   serve: string[];
+  storeIn?: string;
 }
 
 const program = new Command('bench')
@@ -42,6 +43,10 @@ const program = new Command('bench')
     new Option('--serve <options>', 'further options for `holdfast serve`, in one argument')
       .argParser(words)
       .default([], 'none'),
+  )
+  .option(
+    '--store-in <directory>',
+    'where the durable part makes a directory for its stores (default: where temporary files go, if that is on a disk)',
   )
   .option('--tiny', 'everything so small that it takes seconds: shows that it runs, not how fast');
 
@@ -75,6 +80,12 @@ function suiteOptions(flags: Flags): SuiteOptions {
     core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
     codecCommands: 4096,
     expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000, repeats: Math.min(repeats, 3) },
+    durable: {
+      serve: flags.serve,
+      under: flags.storeIn,
+      steady: { ratePerSecond: tiny ? 2000 : 20_000, connections: 100, openHolds: tiny ? 1000 : 100_000 },
+      startSkus: tiny ? 10_000 : 1_000_000,
+    },
     onProgress: (text) => console.error(text),
   };
 }

@@ -116,7 +116,12 @@ async function lateness(options: ExpiryOptions) {
 
 /** The server runs on this thread, so that its memory can be looked into; the clients run on another. */
 async function avalanche({ holds }: ExpiryOptions) {
-  const flags = { port: 0, store: 'none', segments: AVALANCHE_SEGMENTS, holdsPerSegment: Math.max(16, holds) };
+  const flags = {
+    port: 0,
+    store: 'none',
+    segments: AVALANCHE_SEGMENTS,
+    holdsPerSegment: Math.max(16, holds),
+  };
   const server = await startServer(loadSettings({ flags, env: {} }));
   const pool = poolOf('./load/avalanche.ts');
   try {

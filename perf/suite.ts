@@ -1,6 +1,7 @@
 import { Piscina } from 'piscina';
 import type { CodecOptions, CodecResult } from './codec.ts';
 import type { benchCore } from './core.ts';
+import { benchDurable, type DurableOptions, type DurableResult } from './durable/durable.ts';
 import { benchExpiry, type ExpiryOptions, type ExpiryResult } from './expiry.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
 import type { RingBenchResult } from './ring.ts';
@@ -9,7 +10,7 @@ import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } 
 type CoreBenchOptions = Parameters<typeof benchCore>[0];
 type CoreBenchResult = Awaited<ReturnType<typeof benchCore>>;
 
-export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry'] as const;
+export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry', 'durable'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface SuiteOptions {
@@ -29,6 +30,8 @@ export interface SuiteOptions {
   readonly codecCommands: number;
   /** Holds that are watched one by one, and holds that end all at once. */
   readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds' | 'repeats'>;
+  /** Further options for `holdfast serve`, where the benchmark chooses the store; where the stores go; and sizes. */
+  readonly durable: Pick<DurableOptions, 'serve' | 'under' | 'steady' | 'startSkus'>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -48,6 +51,7 @@ export interface Report {
   readonly echo?: WireResult['echo'] & Headline;
   readonly wire?: WireResult['wire'] & Headline & { readonly books: WireResult['books'] };
   readonly expiry?: ExpiryResult & Watched;
+  readonly durable?: DurableResult & Watched;
 }
 
 interface Headline {
@@ -101,6 +105,15 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
     };
     Object.assign(results, { expiry: verified('expiry', await watched(() => benchExpiry(task))) });
   }
+  if (has('durable')) {
+    const { seconds, skus, ttlMs, patterns } = options;
+    const task: DurableOptions = {
+      ...{ repeats, seconds, skus, ttlMs, patterns },
+      ...options.durable,
+      onProgress: (text) => onProgress?.(text),
+    };
+    Object.assign(results, { durable: await watched(() => benchDurable(task)) });
+  }
   const { steal, others } = judge(before, readCpu());
   return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
 }
@@ -135,7 +148,7 @@ function verified<T extends { readonly verified: boolean }>(part: Part, result: 
 }
 
 function watchesOf(results: Pick<Report, Part>): Watched[] {
-  const { codec, ring, core, wire, expiry } = results;
+  const { codec, ring, core, wire, expiry, durable } = results;
   const patterns = (Object.keys(PATTERNS) as PatternName[]).map((name) => wire?.[name]);
-  return [codec, ring, core, ...patterns, expiry].filter((result) => result !== undefined);
+  return [codec, ring, core, ...patterns, expiry, durable].filter((result) => result !== undefined);
 }

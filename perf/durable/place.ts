@@ -1,4 +1,13 @@
-import { closeSync, fdatasyncSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { median } from '../stats.ts';
@@ -59,7 +68,8 @@ function usualPlace(): string {
 
 /** The mount that a path lies in: of those whose point leads to it the longest, and the last of these. */
 export function mountOf(path: string, found: readonly Mount[]): Mount {
-  const holds = ({ point }: Mount) => path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`);
+  const holds = ({ point }: Mount) =>
+    path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`);
   const [first, ...others] = found.filter(holds);
   if (first === undefined) return { point: '/', type: 'unknown', device: 'unknown' };
   return others.reduce((best, mount) => (mount.point.length >= best.point.length ? mount : best), first);

@@ -138,13 +138,7 @@ export function holdFrame(requestId: number, sku: number, ttlMs: number): Buffer
   return framed(1, (writer) => writeHold(writer, requestId, sku, ttlMs, false));
 }
 
-function writeHold(
-  writer: Writer,
-  requestId: number,
-  sku: number,
-  ttlMs: number,
-  keyed: boolean,
-): void {
+function writeHold(writer: Writer, requestId: number, sku: number, ttlMs: number, keyed: boolean): void {
   writer.array(keyed ? 6 : 5);
   writer.int32(Op.HOLD);
   writer.int32(requestId);

@@ -28,7 +28,8 @@ async function sendAll(port: number, command: string, set: FrameSet): Promise<vo
     await new Promise<void>((resolve, reject) => {
       connection.onFailure = reject;
       timer = setTimeout(
-        () => reject(new Error(`${frames * commandsPerFrame} ${command} commands took more than ${LIMIT_MS} ms`)),
+        () =>
+          reject(new Error(`${frames * commandsPerFrame} ${command} commands took more than ${LIMIT_MS} ms`)),
         LIMIT_MS,
       );
       let sent = 0;

@@ -1,9 +1,12 @@
 import { Command, Option } from 'commander';
 import type { RunningServer } from '../runtime/server.ts';
-import { loadSettings, SETTINGS, type Setting, type Settings } from '../runtime/settings.ts';
-import { formatDuration, formatSize } from '../runtime/units.ts';
+import { loadSettings, SETTINGS, type Settings } from '../runtime/settings.ts';
+import type { RecoverySummary } from '../runtime/start-up.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { DEFAULT_URL } from './options.ts';
+import { thousands } from './output.ts';
+import { restoreProgress } from './progress.ts';
+import { configOption, settingOption } from './setting-options.ts';
 import { version } from './version.ts';
 
 interface ServeOptions extends Record<string, unknown> {
@@ -21,19 +24,15 @@ export function serveCommand(): Command {
     .description(
       'Start a server. Settings come from flags, then HOLDFAST_… variables, then the config file, then defaults.',
     )
-    .addOption(
-      new Option('--config <file>', 'JSON file with settings by name, such as {"port": 7071}').env(
-        'HOLDFAST_CONFIG',
-      ),
-    )
+    .addOption(configOption())
     .addOption(
       new Option(
         '--json',
-        'when ready, print one line of JSON (url, http, port, workers, segments, ack, pid)',
+        'when ready, print one line of JSON (url, http, port, workers, segments, ack, store, promise, recovery, pid)',
       ).default(false, 'off'),
     );
   for (const setting of SETTINGS) {
-    command.addOption(new Option(`${setting.flag} <${placeholder(setting)}>`, describe(setting)));
+    command.addOption(settingOption(setting));
   }
   return command.action(serve);
 }
@@ -42,7 +41,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const { config, json, ...flags } = options;
   const settings = loadSettings({ flags, env: process.env, configPath: config });
   const stopRequested = nextSignal();
-  const server = await start(settings);
+  const server = await start(settings, json);
   process.stdout.write(json ? `${readyJson(server)}\n` : readyText(server));
   const signal = await stopRequested;
   if (!json) process.stdout.write(`\n${signal}: finishing what is under way. Once more to stop at once.\n`);
@@ -69,11 +68,13 @@ function nextSignal(): Promise<string> {
   });
 }
 
-async function start(settings: Settings): Promise<RunningServer> {
+async function start(settings: Settings, json: boolean): Promise<RunningServer> {
   // Loaded here so that the commands that only talk to a server do not load native code.
   const { OutOfMemoryError, startServer } = await import('../runtime/server.ts');
+  // Lines are for a log, and so is what a program starts.
+  const progress = restoreProgress(process.stderr, json);
   try {
-    return await startServer(settings);
+    return await startServer(settings, { onProgress: (so) => progress.show(so) });
   } catch (error) {
     if (error instanceof OutOfMemoryError) throw new CliError(ExitCode.USAGE, 'MEMORY', error.message);
     const { code } = error as NodeJS.ErrnoException;
@@ -84,6 +85,8 @@ async function start(settings: Settings): Promise<RunningServer> {
       `Port ${settings.port} of ${settings.host} cannot be had: another program listens there, or this user or ` +
         'machine may not use it. Stop that program, or take another port: --port 7071, or --port 0 for a free one.',
     );
+  } finally {
+    progress.stop();
   }
 }
 
@@ -130,28 +133,20 @@ Ctrl-C stops it.
 }
 
 /** Where the journal is, and what was found there. */
-function storeText({ store, recovery }: RunningServer): string {
-  if (store === undefined || recovery === undefined) return 'none: nothing is kept when the process ends';
-  if (recovery.fresh) return `${store} (new)`;
-  const { fromSnapshots, events, tookMs } = recovery;
-  const restored = `${fromSnapshots} snapshots and ${events.toLocaleString('en-US')} events, in ${(tookMs / 1000).toFixed(2)} s`;
-  return [`${store}, restored from ${restored}`, ...recovery.remarks].join('\n             ');
+export function storeText({ store, recovery }: Pick<RunningServer, 'store' | 'recovery'>): string {
+  if (store === undefined || recovery === undefined) return 'none: everything is gone when the process ends';
+  return [`${store}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(INDENT);
 }
 
-const PLACEHOLDERS = { store: 'address', count: 'number', duration: 'duration', size: 'size', host: 'address', choice: 'word' };
-
-function placeholder(setting: Setting): string {
-  return setting.type === 'choice' ? setting.choices.join('|') : PLACEHOLDERS[setting.type];
+function restoredText({ fresh, fromSnapshots, events, tookMs }: RecoverySummary): string {
+  if (fresh) return 'new';
+  const parts = [
+    ...(fromSnapshots === 0 ? [] : [`${thousands(fromSnapshots)} ${fromSnapshots === 1 ? 'snapshot' : 'snapshots'}`]),
+    ...(events === 0 ? [] : [`${thousands(events)} ${events === 1 ? 'event' : 'events'}`]),
+  ];
+  const seconds = (tookMs / 1000).toFixed(2);
+  return parts.length === 0 ? 'nothing in it yet' : `restored from ${parts.join(' and ')} in ${seconds} s`;
 }
 
-/** Meaning, bounds with their unit, default and variable of a setting. */
-export function describe(setting: Setting): string {
-  return `${setting.help} (${[bounds(setting), `default: ${setting.defaultText}`, `env: ${setting.env}`].filter((part) => part !== '').join('; ')})`;
-}
-
-function bounds({ type, min, max, unit }: Setting): string {
-  if (type === 'count') return `${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
-  if (type === 'duration') return `${formatDuration(min)} to ${formatDuration(max)}, a bare number is ms`;
-  if (type === 'size') return `${formatSize(min)} to ${formatSize(max)}, a bare number is bytes`;
-  return '';
-}
+/** Lines up with the values of the block. */
+const INDENT = '\n             ';

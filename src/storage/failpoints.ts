@@ -3,6 +3,7 @@
  * are asked for by a variable of the environment; without it they cost a comparison, once for each group or snapshot.
  *
  *     HOLDFAST_FAILPOINT=append.after:17    dies at the 17th passage
+ *     HOLDFAST_FAILPOINT=sync.error:17      fdatasync fails with EIO from the 17th on
  *     HOLDFAST_FLAW=ack-before-sync         makes the mistake
  */
 export const FAILPOINTS = [
@@ -20,6 +21,10 @@ export const FAILPOINTS = [
 ] as const;
 export type Failpoint = (typeof FAILPOINTS)[number];
 
+/** Calls that fail in place of the process. */
+export const FAULTS = ['sync.error'] as const;
+export type Fault = (typeof FAULTS)[number];
+
 export const FLAWS = ['ack-before-sync', 'skip-record', 'trim-early'] as const;
 export type Flaw = (typeof FLAWS)[number];
 
@@ -35,6 +40,11 @@ export function failpoint(name: Failpoint): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
+/** Whether the call that follows is to fail, from the passage asked for on. */
+export function fails(name: Fault): boolean {
+  return name === chosen && --left <= 0;
+}
+
 /** Whether a mistake is to be made. */
 export function flawed(name: Flaw): boolean {
   return name === flaw;
@@ -42,6 +52,6 @@ export function flawed(name: Flaw): boolean {
 
 /** What is planted, in words for a warning at the start; else undefined. */
 export function planted(): string | undefined {
-  if (chosen !== '') return `dies at failpoint ${process.env.HOLDFAST_FAILPOINT}`;
+  if (chosen !== '') return `dies or fails at ${process.env.HOLDFAST_FAILPOINT}`;
   return flaw === '' ? undefined : `makes the mistake ${flaw} on purpose`;
 }

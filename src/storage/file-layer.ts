@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { fails } from './failpoints.ts';
 import { type FileLock, lockFile } from './file-lock.ts';
 
 /**
@@ -42,7 +43,10 @@ export const nodeFileLayer: FileLayer = {
   read: fs.readSync,
   write: fs.writeSync,
   size: (fd) => fs.fstatSync(fd).size,
-  fdatasync: fs.fdatasyncSync,
+  fdatasync(fd) {
+    if (fails('sync.error')) throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    fs.fdatasyncSync(fd);
+  },
   ftruncate: fs.ftruncateSync,
   rename: fs.renameSync,
   unlink: fs.unlinkSync,

@@ -59,13 +59,13 @@ export async function takeRedisLease(url: string, options: PossessOptions): Prom
       await renewal.release();
       throw error;
     }
-    const { redisWait } = options;
+    const { redisWait, redisVolatile } = options;
     const release = async (): Promise<void> => {
       await renewal.release();
       link.close();
     };
     return {
-      address: { url, epoch, redisWait },
+      address: { url, epoch, redisWait, redisVolatile },
       identity: identity.store,
       lost: renewal.lost,
       release,

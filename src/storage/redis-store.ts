@@ -8,11 +8,8 @@ import { describePromise, readPersistence } from './redis-promise.ts';
 import { RedisSnapshots } from './redis-snapshots.ts';
 import type { Possession, PossessOptions, RunClock, Store, StoreAddress } from './store.ts';
 
-/**
- * Opens a Redis store for one thread. Each part of it has a connection of its own, made when the part is asked for. `redisVolatile`
- * accepts a Redis that keeps nothing on disk.
- */
-export function openRedisStore(address: StoreAddress, redisVolatile = false): Store {
+/** Opens a Redis store for one thread. Each part of it has a connection of its own, made when the part is asked for. */
+export function openRedisStore(address: StoreAddress): Store {
   const redis = parseRedisUrl(address.url);
   const links = new Set<RedisLink>();
   const open = (answerMs?: number): RedisLink => {
@@ -28,7 +25,7 @@ export function openRedisStore(address: StoreAddress, redisVolatile = false): St
       try {
         return describePromise(ack, redis, await readPersistence(link), {
           redisWait: address.redisWait,
-          redisVolatile,
+          redisVolatile: address.redisVolatile ?? false,
         });
       } finally {
         link.close();
@@ -47,7 +44,7 @@ export function openRedisStore(address: StoreAddress, redisVolatile = false): St
 export async function possessRedisStore(url: string, options: PossessOptions): Promise<Possession> {
   const { address, identity, lost, release } = await takeRedisLease(url, options);
   const redis = parseRedisUrl(url);
-  const store = openRedisStore(address, options.redisVolatile);
+  const store = openRedisStore(address);
   return {
     store,
     identity,

@@ -1,7 +1,7 @@
 import { HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { Status, statusName } from '../../protocol/status.ts';
 import { type Answer, after, type Possible, same, type Span } from './hold-states.ts';
-import { type Entry, type HoldRecord, inWords, type KeyRecord, keep, type PossibleStock, type SkuRecord } from './records.ts';
+import { type Entry, type HoldRecord, inWords, type KeyRecord, keep, keyName, type PossibleStock, type SkuRecord } from './records.ts';
 import type { ServerTime } from './server-time.ts';
 import { type Invariant, Tally } from './tally.ts';
 
@@ -261,7 +261,7 @@ export class Judge {
     const [first] = next;
     if (first === undefined || (op === Op.READ_HOLD && status === Status.OK && answer?.[2] !== hold.sku.name)) {
       const expected = hold.states.map(describe).join(', or ');
-      this.violate(accuse(hold.states, answer as Answer), `hold ${hold.id} of ${hold.sku.name} is ${expected}; it got ${inAnswer(answer as Answer)}`, hold.log);
+      this.violate(accuse(hold, entry), `hold ${hold.id} of ${hold.sku.name} is ${expected}; it got ${inAnswer(answer as Answer)}`, hold.log);
       hold.confused = true;
       this.adopt(hold, entry);
       return;
@@ -409,19 +409,25 @@ export class Judge {
 }
 
 /** Which promise an answer breaks that fits none of the states that a hold may be in. */
-function accuse(states: readonly Possible[], answer: Answer): Invariant {
-  const claimed = claimedState(answer);
-  if (claimed === 0 || claimed === HoldState.EXPIRED) return states.every(({ state }) => state !== HoldState.HELD) ? 'I5' : 'I2';
-  return states.every(({ state }) => state !== claimed && state !== HoldState.HELD) ? 'I5' : 'I2';
+function accuse({ states, log }: HoldRecord, entry: Entry): Invariant {
+  const claimed = claimedState(entry);
+  if (claimed === 0 || states.some(({ state }) => state === claimed)) return 'I2';
+  if (states.some(({ state }) => state === HoldState.HELD)) return claimed === HoldState.EXPIRED ? 'I2' : 'I5';
+  const restarted = log.some(({ start, answer }) => answer !== undefined && start < entry.start);
+  return claimed === HoldState.HELD && restarted ? 'I2' : 'I5';
 }
 
 /** The state that an answer tells of: 0 for one that knows nothing of the hold. */
-function claimedState([status, first]: Answer): number {
+function claimedState({ op, answer }: Entry): number {
+  const [status, first] = answer as [number, number];
   if (status === Status.UNKNOWN_HOLD) return 0;
   if (status === Status.CONFIRMED) return HoldState.CONFIRMED;
   if (status === Status.RELEASED) return HoldState.RELEASED;
   if (status === Status.EXPIRED) return HoldState.EXPIRED;
-  return typeof first === 'number' && first >= HoldState.HELD && first <= HoldState.EXPIRED ? first : HoldState.HELD;
+  if (op === Op.READ_HOLD) return first;
+  if (op === Op.RETURN) return status === Status.NOT_CONFIRMED ? HoldState.HELD : HoldState.CONFIRMED;
+  if (status === Status.OK && op === Op.CONFIRM) return HoldState.CONFIRMED;
+  return status === Status.OK && op === Op.RELEASE && first === 0 ? HoldState.RELEASED : HoldState.HELD;
 }
 
 /** Nothing happened, and the answer says nothing about the hold. */
@@ -433,9 +439,6 @@ function isOnHold(op: number): boolean {
   return op === Op.CONFIRM || op === Op.RELEASE || op === Op.EXTEND || op === Op.RETURN || op === Op.READ_HOLD;
 }
 
-export function keyName(holder: string, sku: string, key: string): string {
-  return `${holder}|${sku}|${key}`;
-}
 
 function isEqual(one: PossibleStock, other: PossibleStock): boolean {
   return Object.entries(one).every(([name, value]) => other[name as keyof PossibleStock] === value);

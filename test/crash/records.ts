@@ -96,3 +96,8 @@ export function inWords({ holder, lane, op, args, sentMs, heardMs, start, answer
   const took = `${(heardMs - sentMs).toFixed(1)} ms`;
   return `${when}: ${holder}/${lane} ${asked} → ${[statusName(status as number), ...results].join(' ')} (${took})`;
 }
+
+/** Keys are scoped to holder and SKU. */
+export function keyName(holder: string, sku: string, key: string): string {
+  return `${holder}|${sku}|${key}`;
+}

@@ -191,6 +191,34 @@ describe('a store', () => {
   });
 });
 
+describe('a failed fdatasync', () => {
+  it('ends the server, acknowledges nothing of its group, and loses nothing that was acknowledged', async () => {
+    const store = newStore();
+    const hopeless: [string, number][] = [];
+    // The storage thread gets the variables that there are when it starts; each thread counts for itself.
+    process.env.HOLDFAST_FAILPOINT = 'sync.error:40';
+    await start(store, { stopTimeoutMs: 300 }, { onHopeless: (reason, exitCode) => hopeless.push([reason, exitCode]) });
+    delete process.env.HOLDFAST_FAILPOINT;
+    await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1000);
+    let accepted = 0;
+    const holding = (async () => {
+      for (;;) {
+        if ((await client.call(Op.HOLD, 'sku', 1, MINUTE))[0] === Status.OK) accepted++;
+      }
+    })();
+    await expect.poll(() => hopeless, { timeout: 10_000 }).toHaveLength(1);
+    expect(hopeless[0]).toEqual([expect.stringMatching(/the store failed: .*EIO/), 74]);
+    void holding;
+    await stop();
+
+    await start(store);
+    const [, , held] = await client.call(Op.READ, 'sku');
+    expect(accepted).toBeGreaterThan(5);
+    // One command was under way, which was written and not acknowledged.
+    expect([accepted, accepted + 1]).toContain(held);
+  });
+});
+
 /** Holds on every segment, one after the other, until told to stop; counts what came back for each segment. */
 async function keepHolding(stop: { now: boolean }, counts: Map<string, number>): Promise<void> {
   const buyer = await RawClient.connect(server.url, 'buyer');

@@ -50,6 +50,18 @@ export class Crowd {
     for (const { holder, mode } of world.scenario.clients) this.sessions.push(this.open(holder, mode));
   }
 
+  /** The server is gone, and with it all connections. */
+  loseAll(): void {
+    for (const session of [...this.all]) session.end('gone');
+  }
+
+  /** Every client has a connection again. */
+  comeBack(): void {
+    for (const [at, { holder, mode, open }] of this.sessions.entries()) {
+      if (!open) this.sessions[at] = this.open(holder, mode);
+    }
+  }
+
   /** Stocks every SKU that there may be room for. */
   stock(): void {
     const { prng, scenario } = this.world;

@@ -3,7 +3,7 @@ import { Front } from '../../src/front/front.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
-import { Control, controlOf, type EngineMemory, Lease } from '../../src/shard/memory.ts';
+import { Control, controlOf, durableWord, type EngineMemory, Lease, storageControlOf } from '../../src/shard/memory.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 import type { Scenario } from './scenario.ts';
 import { Death, isPlanted, type Observer, replace, Tap } from './tap.ts';
@@ -31,6 +31,8 @@ export class SimEngine {
   readonly front: Front;
   readonly workers: readonly SimWorker[];
   now: number;
+  /** Segments that were fenced off since somebody last looked. */
+  readonly fenced: number[] = [];
   /** While set, the front takes no replies out of the rings. */
   pumpStalled = false;
   private readonly scenario: Scenario;
@@ -46,12 +48,13 @@ export class SimEngine {
     watch: EngineWatch,
     count: (what: string) => void,
     mutation: Mutation,
+    startMs = scenario.startMs,
   ) {
     this.memory = memory;
     this.scenario = scenario;
     this.prng = prng;
     this.count = count;
-    this.now = scenario.startMs;
+    this.now = startMs;
     for (const worker of memory.workers.keys()) this.setRings(worker, scenario.ringStart);
     this.taps = memory.workers.map((_, worker) => new Tap(worker, watch, count));
     this.front = this.openFront(watch, mutation);
@@ -130,8 +133,9 @@ export class SimEngine {
     if (worker.phase !== 'dead') return;
     const shard = this.front.shardOf(worker.number);
     if (Atomics.load(shard.control, Control.LEASE) === Lease.WORKER) {
-      shard.adopt(Lease.FRONT);
+      const fenced = shard.adopt(Lease.FRONT);
       shard.release();
+      if (fenced >= 0) this.fenced.push(fenced);
     }
     worker.restart();
   }
@@ -154,8 +158,9 @@ export class SimEngine {
       memory: this.memory,
       clock: () => this.now,
       borrow: this.scenario.borrow,
-      onFault: (error) => {
+      onFault: (error, segment) => {
         this.count('death-borrowing');
+        if (segment >= 0) this.fenced.push(segment);
         if (!(error instanceof Death) && !isPlanted(error)) watch.violate('crash', String(error));
       },
     });
@@ -192,6 +197,12 @@ export class SimEngine {
     const control = controlOf(own);
     control[Control.COMMAND_POSITION] = position;
     control[Control.REPLY_POSITION] = position;
+    const { storage } = this.memory;
+    if (storage === undefined) return;
+    new RingProducer(own.sab, own.events, own.eventRingBytes).resumeAt(position);
+    new RingConsumer(own.sab, own.events, own.eventRingBytes).resumeAt(position);
+    control[Control.EVENT_POSITION] = position;
+    storageControlOf(storage)[durableWord(worker)] = position;
   }
 
   private total(word: number): number {

@@ -1,15 +1,18 @@
-import { MAX_COMMAND_BYTES } from '../../protocol/limits.ts';
-import { Op, opName, PUSH, Push } from '../../protocol/ops.ts';
+import { MAX_COMMAND_BYTES, RETRY_LATER_MS } from '../../protocol/limits.ts';
+import { OP_CHANGES, Op, opName, PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status, statusName } from '../../protocol/status.ts';
+import { MAX_COMMAND_EVENT_BYTES } from '../../src/core/events.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
+import { Header } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
 import type { Front } from '../../src/front/front.ts';
-import { RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { BUSY_RETRY_MS } from '../../src/front/router.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
 import type { Command } from './commands.ts';
+import { hasEventRoom } from './event-ring.ts';
+import { SegmentHistory } from './history.ts';
 import { Ledger } from './ledger.ts';
 import { isEqual, SegmentModel } from './model.ts';
 import type { Sent, Session } from './session.ts';
@@ -36,6 +39,8 @@ const BUCKET_MS = 8;
 const MOST_VIOLATIONS = 20;
 /** Array header and op. */
 const BYTES_BEFORE_REQUEST = 2;
+/** What a worker wants of its event ring before it runs commands: as much as 16 can cause. */
+const COMMANDS_EVENT_BYTES = 16 * MAX_COMMAND_EVENT_BYTES;
 const LONGEST_RECORD = recordBytes(COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES);
 
 /**
@@ -45,14 +50,17 @@ const LONGEST_RECORD = recordBytes(COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES);
 export class Judge implements Observer {
   readonly violations: Violation[] = [];
   readonly ledger: Ledger;
-  readonly models: readonly SegmentModel[];
-  private readonly memory: EngineMemory;
-  private readonly lines: readonly Line[];
+  readonly models: SegmentModel[];
+  /** What became of each segment, for one that is restored. */
+  readonly histories: readonly SegmentHistory[];
+  protected memory: EngineMemory;
+  protected lines: readonly Line[];
   private readonly owners: Int32Array;
-  private readonly clock: () => number;
-  private readonly count: (what: string) => void;
-  /** Whether the front refuses everything because the server stops. */
+  protected readonly clock: () => number;
+  protected readonly count: (what: string) => void;
+  /** Whether the front refuses everything because the server stops, and whether all that changes state because the store stands still. */
   draining = false;
+  refusing = false;
   /** Kinds of violation to overlook. */
   unseen: readonly string[] = [];
   private order = 0;
@@ -65,10 +73,9 @@ export class Judge implements Observer {
     this.count = count;
     this.owners = new Int32Array(memory.owners);
     this.ledger = new Ledger(memory.segmentOptions, skewMs, (kind, what) => this.violate(kind, what));
-    this.lines = memory.workers.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
-    this.models = memory.segments.map((_, number) => {
-      return new SegmentModel(number, memory.segmentOptions, (what) => this.violate('model', what));
-    });
+    this.lines = emptyLines(memory);
+    this.histories = memory.segments.map((_, number) => new SegmentHistory(() => this.newModel(number)));
+    this.models = memory.segments.map((_, number) => this.newModel(number));
   }
 
   violate(kind: string, what: string): void {
@@ -95,7 +102,7 @@ export class Judge implements Observer {
    * Fewer of them than commands are right only when the connection ended over the frame's first answers.
    */
   routed(session: Session, frame: readonly Sent[], claims: readonly boolean[]): void {
-    const forRings = this.draining ? [] : frame.filter((sent) => this.isForRing(sent.command));
+    const forRings = frame.filter(({ command }) => this.isForRing(command) && !this.isTurnedAway(command));
     const wanted = untilBroken(frame, forRings);
     if (claims.length > wanted.length || (session.open && claims.length < wanted.length)) {
       this.violate('reply', `${wanted.length} commands were for rings, and ${claims.length} were tried`);
@@ -142,7 +149,10 @@ export class Judge implements Observer {
     if (refused) this.refused++;
     const wanted = refused
       ? [Status.UNKNOWN_OUTCOME]
-      : this.models[command.segment].apply(command, session.holder, now, answer);
+      : this.isForLackOfRoom(worker, command, answer)
+        ? answer
+        : this.models[command.segment].apply(command, session.holder, now, answer);
+    if (!refused) this.record(sent, now, answer);
     if (isEqual(wanted, answer)) return;
     const said = `${describe(command)} of ${session.holder} at ${now}: ${answer.join(' ')}`;
     this.violate('model', `${said}; expected ${wanted.join(' ')}`);
@@ -155,6 +165,15 @@ export class Judge implements Observer {
   expired(segment: number, slot: number, now: number): void {
     this.models[segment].advance(now);
     this.models[segment].expire(slot);
+    const at = this.models[segment].now;
+    this.histories[segment].add((model) => {
+      model.advance(at);
+      model.expire(slot);
+    });
+  }
+
+  wholeAgain(segment: number): void {
+    this.histories[segment].whole = this.histories[segment].lsn;
   }
 
   published(worker: number): void {
@@ -180,6 +199,7 @@ export class Judge implements Observer {
     if (fenced < 0) return;
     this.count('fenced');
     this.models[fenced].fenced = true;
+    this.models[fenced].fencedRetryMs = this.memory.storage === undefined ? 0 : RETRY_LATER_MS;
   }
 
   /** A worker's expiry found nothing more to do. */
@@ -218,6 +238,11 @@ export class Judge implements Observer {
     if (!isEqual(wanted, answer)) {
       this.violate('reply', `${describe(sent.command)} got ${answer.join(' ')}; it was ${wanted.join(' ')}`);
     }
+    this.learn(sent, answer);
+  }
+
+  /** The clients take what an answer tells them for granted. */
+  protected learn(sent: Sent, answer: readonly unknown[]): void {
     this.ledger.answered(sent, answer, this.clock(), this.order);
   }
 
@@ -289,6 +314,40 @@ export class Judge implements Observer {
     return this.models.flatMap((model) => (model.fenced ? [] : model.overdue(-Infinity)));
   }
 
+  private newModel(number: number): SegmentModel {
+    return new SegmentModel(number, this.memory.segmentOptions, (what) => this.violate('model', what));
+  }
+
+  /** Notes which change of its segment a command was, if it was one. */
+  private record(sent: Sent, now: number, answer: readonly unknown[]): void {
+    const { command, session } = sent;
+    const history = this.histories[command.segment];
+    const header = new Float64Array(this.memory.segments[command.segment], 0, Header.WORDS / 2);
+    const lsn = header[Header.LSN_F64];
+    if (this.models[command.segment].fenced) return;
+    if (lsn === history.lsn + 1)
+      history.add((model) => void model.apply(command, session.holder, now, answer));
+    else if (lsn !== history.lsn)
+      this.violate('lsn', `${describe(command)} made LSN ${history.lsn} of its segment ${lsn}`);
+    history.lsn = lsn;
+    history.whole = lsn;
+    sent.lsn = lsn;
+  }
+
+  /** Whether a command that changes state was sent back because the event ring is full, which it has to be. */
+  private isForLackOfRoom(worker: number, { op }: Command, answer: readonly unknown[]): boolean {
+    if (answer[0] !== Status.BUSY || !OP_CHANGES[op]) return false;
+    this.count('events-full');
+    if (hasEventRoom(this.memory.workers[worker], COMMANDS_EVENT_BYTES))
+      this.violate('busy', `worker ${worker} says BUSY, and its event ring has room`);
+    return true;
+  }
+
+  /** Whether the front answers by itself what would otherwise be for a ring. */
+  private isTurnedAway({ op }: Command): boolean {
+    return this.draining || (this.refusing && OP_CHANGES[op]);
+  }
+
   private isForRing({ segment, flaw }: Command): boolean {
     return segment >= 0 && segment < this.models.length && flaw?.finder !== 'front';
   }
@@ -297,15 +356,20 @@ export class Judge implements Observer {
   private frontAnswer(command: Command, actual: readonly unknown[]): readonly unknown[] {
     const { op, flaw, segment } = command;
     // A server that stops does not look at what a command is about any more.
-    const unread = this.draining && flaw?.reason === Reason.NOT_UTF8;
+    const away = this.isTurnedAway(command);
+    const unread = away && flaw?.reason === Reason.NOT_UTF8;
     if (flaw?.finder === 'front' && !unread)
       return [Status.MALFORMED, flaw.reason, flaw.element ?? actual[2]];
-    if (this.draining) return [Status.UNAVAILABLE, RETRY_LATER_MS];
+    if (away) return [Status.UNAVAILABLE, RETRY_LATER_MS];
     if (op === Op.TIME) return [Status.OK, this.clock()];
     if (op === Op.INSPECT && segment >= this.models.length)
       return [Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2];
     return segment >= this.models.length ? [Status.UNKNOWN_HOLD] : [Status.BUSY, BUSY_RETRY_MS];
   }
+}
+
+export function emptyLines(memory: EngineMemory): Line[] {
+  return memory.workers.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
 }
 
 /** Of these commands of a frame, those before the one that makes the rest unreadable. */

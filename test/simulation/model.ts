@@ -20,7 +20,7 @@ export class SegmentModel {
   /** What those are told who are turned away by the fence. */
   fencedRetryMs = 0;
   readonly shelf: Shelf;
-  private now = 0;
+  now = 0;
   /** Holds that were ended because of their deadlines since the last command. */
   private justExpired = 0;
   private readonly options: SegmentOptions;

@@ -8,7 +8,7 @@
  *     HOLDFAST_SEED=123 npm test -- test/simulation                            the suite, with this seed alone
  */
 import { Prng } from '../../src/base/prng.ts';
-import { allocateEngine } from '../../src/shard/memory.ts';
+import { allocateEngine, type EngineMemory } from '../../src/shard/memory.ts';
 import { Crowd } from './crowd.ts';
 import { type Mutation, SimEngine } from './engine.ts';
 import { Judge, type Violation } from './judge.ts';
@@ -34,7 +34,7 @@ export interface Report {
 
 /** Runs one seed to its end, or to the first violation. */
 export function simulate(seed: number, options: RunOptions = {}): Report {
-  return new Simulation(seed, options).run();
+  return new VolatileSimulation(seed, options).run();
 }
 
 /** Rounds in which everybody has a turn, after which all must be answered. */
@@ -42,103 +42,106 @@ const ROUNDS = 400;
 /** Past every deadline, for the expiry to be over. */
 const GRACE_MS = 20;
 /** Holds that are asked after at the end. */
-const MOST_ASKED = 60;
+export const MOST_ASKED = 60;
 
-class Simulation {
-  private readonly seed: number;
-  private readonly prng: Prng;
-  private readonly scenario: Scenario;
-  private readonly counts = new Map<string, number>();
-  private readonly trace: Trace;
-  private readonly judge: Judge;
-  private readonly engine: SimEngine;
-  private readonly crowd: Crowd;
+/** What runs of all kinds have in common: the parts, the steps, and how a run comes to an end. */
+export class Simulation<Verdict extends Judge = Judge> {
+  protected readonly seed: number;
+  protected readonly prng: Prng;
+  protected readonly scenario: Scenario;
+  protected readonly counts = new Map<string, number>();
+  protected readonly trace: Trace;
+  protected readonly judge: Verdict;
+  protected readonly mutation: Mutation;
+  protected engine!: SimEngine;
+  protected crowd!: Crowd;
   private readonly kinds: readonly StepKind[];
-  private readonly steps: Readonly<Record<StepKind, () => void>>;
 
-  constructor(seed: number, { print, mutation = {} }: RunOptions) {
+  constructor(
+    seed: number,
+    { print, mutation = {} }: RunOptions,
+    scenario: Scenario,
+    appoint: (clock: () => number, count: (what: string) => void) => Verdict,
+  ) {
     this.seed = seed;
+    this.mutation = mutation;
     // Drawing the scenario and running it are two streams: a change of the one leaves the other's beginning alone.
     this.prng = new Prng(seed ^ 0x5bd1e995);
-    this.scenario = drawScenario(seed);
+    this.scenario = scenario;
     this.trace = new Trace(print);
-    const { scenario, prng, trace } = this;
-    const count = (what: string): void => {
-      this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
-    };
-    const memory = allocateEngine(scenario.engine);
-    this.judge = new Judge(memory, scenario.skewMs, () => this.engine.now, count);
+    this.judge = appoint(() => this.engine.now, this.count);
     this.judge.unseen = mutation.unseen ?? [];
-    this.engine = new SimEngine(memory, scenario, prng, this.judge, count, mutation);
-    this.crowd = new Crowd({ scenario, prng, engine: this.engine, judge: this.judge, trace, count });
-    this.steps = this.makeSteps();
     this.kinds = STEP_KINDS.flatMap((kind) => new Array<StepKind>(scenario.weights[kind]).fill(kind));
   }
 
-  run(): Report {
-    const { judge, counts, seed } = this;
-    this.trace.note('scenario', [seed], () => JSON.stringify(this.scenario));
-    try {
-      this.play();
-    } catch (error) {
-      judge.violate('crash', error instanceof Error ? (error.stack ?? error.message) : String(error));
-    }
-    this.engine.countRings();
-    return {
-      seed,
-      violations: judge.violations,
-      counts,
-      hash: this.trace.hash,
-      commands: this.crowd.commands,
-    };
+  protected readonly count = (what: string): void => {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  };
+
+  /** Sets an engine up in this memory. */
+  protected begin(memory: EngineMemory, startMs: number): void {
+    const { scenario, prng, judge, count, mutation } = this;
+    this.engine = new SimEngine(memory, scenario, prng, judge, count, mutation, startMs);
   }
 
-  private play(): void {
-    const { judge, engine, crowd } = this;
-    crowd.stock();
-    for (let step = 0; step < this.scenario.steps && this.clean; step++) {
-      this.step(this.prng.pick(this.kinds));
-      judge.ledger.checkOversell(engine.now);
-    }
-    this.calmDown();
-    judge.inspect(engine.struck());
-    if (this.clean && this.prng.oneIn(4)) this.refuseAll();
-    if (!this.clean) return;
-    crowd.askForHolds(MOST_ASKED);
-    this.finish();
-    this.passDeadlines();
-    crowd.askForSkus();
-    this.finish();
-    judge.inspect(engine.struck());
+  /** Lets clients connect to the first engine. */
+  protected letIn(): void {
+    const { scenario, prng, judge, trace, count } = this;
+    const engine = (): SimEngine => this.engine;
+    this.crowd = new Crowd({
+      scenario,
+      prng,
+      judge,
+      trace,
+      count,
+      get engine() {
+        return engine();
+      },
+    });
   }
 
-  private get clean(): boolean {
+  protected report(): Report {
+    const { judge, counts, seed, trace, crowd } = this;
+    return { seed, violations: judge.violations, counts, hash: trace.hash, commands: crowd.commands };
+  }
+
+  protected crashed(error: unknown): void {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.judge.violate('crash', what);
+  }
+
+  /** Work of others in a round in which everybody has a turn. */
+  protected serveOthers(): void {}
+
+  protected get clean(): boolean {
     return this.judge.violations.length === 0;
   }
 
-  private step(kind: StepKind): void {
-    if (kind !== 'frame' && kind !== 'flood') this.trace.note(kind, [this.engine.now]);
-    this.steps[kind]();
+  protected drawStep(): StepKind {
+    return this.prng.pick(this.kinds);
   }
 
-  private makeSteps(): Record<StepKind, () => void> {
-    const { engine, crowd, judge, prng, scenario } = this;
-    return {
-      frame: () => crowd.sendFrame(),
-      flood: () => crowd.flood(),
-      noise: () => crowd.makeNoise(),
-      reconnect: () => crowd.reconnect(),
-      reading: () => crowd.toggleReading(),
-      turn: () => engine.turn(),
-      worker: () => this.stepWorker(),
-      tick: () => engine.pass(prng.oneIn(8) ? prng.below(200) : prng.below(6)),
-      jump: () => engine.pass(prng.below(scenario.jumpMs)),
-      pump: () => engine.togglePump(),
-      death: () => engine.kill(),
-      adopt: () => engine.adoptAll(),
-      inspect: () => judge.inspect(engine.struck()),
-    };
+  protected step(kind: StepKind): void {
+    if (kind !== 'frame' && kind !== 'flood') this.trace.note(kind, [this.engine.now]);
+    this.steps[kind]();
+    this.judge.ledger.checkOversell(this.engine.now);
   }
+
+  private readonly steps: Readonly<Record<StepKind, () => void>> = {
+    frame: () => this.crowd.sendFrame(),
+    flood: () => this.crowd.flood(),
+    noise: () => this.crowd.makeNoise(),
+    reconnect: () => this.crowd.reconnect(),
+    reading: () => this.crowd.toggleReading(),
+    turn: () => this.engine.turn(),
+    worker: () => this.stepWorker(),
+    tick: () => this.engine.pass(this.prng.oneIn(8) ? this.prng.below(200) : this.prng.below(6)),
+    jump: () => this.engine.pass(this.prng.below(this.scenario.jumpMs)),
+    pump: () => this.engine.togglePump(),
+    death: () => this.engine.kill(),
+    adopt: () => this.engine.adoptAll(),
+    inspect: () => this.judge.inspect(this.engine.struck()),
+  };
 
   /** A worker gets on by some steps, so far as it does not sleep. */
   private stepWorker(): void {
@@ -150,7 +153,7 @@ class Simulation {
   }
 
   /** No more faults: everybody gets on until all that was sent is answered. */
-  private calmDown(): void {
+  protected calmDown(): void {
     const { engine, crowd } = this;
     engine.makePeace();
     engine.pumpStalled = false;
@@ -159,18 +162,19 @@ class Simulation {
     this.finish();
   }
 
-  private finish(): void {
+  protected finish(): void {
     const { engine, judge } = this;
     for (let round = 0; round < ROUNDS && this.clean && judge.busy(engine.front); round++) {
       engine.turn();
       for (const worker of engine.workers) for (let i = 0; i < 8 && worker.step(); i++);
+      this.serveOthers();
     }
     engine.turn();
     if (this.clean) judge.drained(this.crowd.openOnes(), engine.front);
   }
 
   /** The server is stopping: all is refused, and all is answered. */
-  private refuseAll(): void {
+  protected refuseAll(): void {
     const { engine, judge, crowd } = this;
     engine.front.router.draining = true;
     judge.draining = true;
@@ -181,14 +185,53 @@ class Simulation {
   }
 
   /** Time goes by until every hold's deadline is past, and a little longer. */
-  private passDeadlines(): void {
+  protected passDeadlines(): void {
     const { engine, judge } = this;
     engine.now = Math.max(engine.now, judge.lastDeadline()) + GRACE_MS;
     for (let round = 0; round < ROUNDS && judge.openHolds() > 0; round++) {
       engine.now++;
       for (const worker of engine.workers) for (let i = 0; i < 8; i++) worker.step();
+      this.serveOthers();
     }
     if (judge.openHolds() > 0)
       judge.violate('I3', `${judge.openHolds()} holds are still open after every deadline`);
+  }
+}
+
+/** Runs in which nothing is stored, from one start to one end. */
+class VolatileSimulation extends Simulation {
+  constructor(seed: number, options: RunOptions) {
+    const scenario = drawScenario(seed);
+    const memory = allocateEngine(scenario.engine);
+    super(seed, options, scenario, (clock, count) => new Judge(memory, scenario.skewMs, clock, count));
+    this.begin(memory, scenario.startMs);
+    this.letIn();
+  }
+
+  run(): Report {
+    this.trace.note('scenario', [this.seed], () => JSON.stringify(this.scenario));
+    try {
+      this.play();
+    } catch (error) {
+      this.crashed(error);
+    }
+    this.engine.countRings();
+    return this.report();
+  }
+
+  private play(): void {
+    const { judge, engine, crowd } = this;
+    crowd.stock();
+    for (let step = 0; step < this.scenario.steps && this.clean; step++) this.step(this.drawStep());
+    this.calmDown();
+    judge.inspect(engine.struck());
+    if (this.clean && this.prng.oneIn(4)) this.refuseAll();
+    if (!this.clean) return;
+    crowd.askForHolds(MOST_ASKED);
+    this.finish();
+    this.passDeadlines();
+    crowd.askForSkus();
+    this.finish();
+    judge.inspect(engine.struck());
   }
 }

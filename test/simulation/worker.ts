@@ -1,7 +1,9 @@
 import type { Prng } from '../../src/base/prng.ts';
+import { MAX_EXPIRY_EVENT_BYTES } from '../../src/core/events.ts';
 import { strike } from '../../src/shard/faults.ts';
 import { Control, type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { Shard } from '../../src/shard/shard.ts';
+import { hasEventRoom } from './event-ring.ts';
 import { Death, isPlanted, type Tap } from './tap.ts';
 
 /** What a worker does next: the steps of its duty cycle, between which anything else may happen. */
@@ -98,6 +100,7 @@ export class SimWorker {
         return true;
       case 'publish':
         shard.publish();
+        shard.copyAsked();
         this.phase = world.prng.oneIn(4) ? 'release' : 'expiry';
         return true;
       case 'expiry':
@@ -138,8 +141,9 @@ export class SimWorker {
     const { shard, world } = this;
     const budget = world.prng.oneIn(2) ? 1024 : 1 + world.prng.below(8);
     const ended = shard.runExpiry(this.now, budget);
-    if (ended < budget) world.swept(this.number);
-    else world.count('expiry-sliced');
+    const own = world.memory.workers[this.number];
+    if (ended === budget) world.count('expiry-sliced');
+    else if (own.eventRingBytes === 0 || hasEventRoom(own, budget * MAX_EXPIRY_EVENT_BYTES)) world.swept(this.number);
     this.work += ended;
   }
 

@@ -101,7 +101,7 @@ describe('the keys', () => {
     for (const prefix of ['holdfast', 'holdfast:1']) {
       for (let segment = 0; segment < 64; segment++) {
         const { state, journal, snapshots } = segmentKeys(prefix, segment);
-        const own = [state, journal, snapshots, snapshotKey(prefix, segment, 7)].map(
+        const own = [state, journal, snapshots, snapshotKey(prefix, segment, 7, 0)].map(
           (key) => /\{(.+?)\}/.exec(key)?.[1],
         );
         expect(new Set(own).size).toBe(1);

@@ -121,13 +121,13 @@ describe.skipIf(noRedis !== undefined)(
           await commitAtLast(old.writer);
         }
         // Its last group is on its way, a byte at a time, while another takes over.
-        proxy.faults.sliceBytes = 1 + prng.below(40);
-        const late = addLot(old.writer, new EventMaker(SEGMENTS, maker.lsns), 3 + prng.below(20));
+        Object.assign(proxy.faults, { sliceBytes: 40 + prng.below(80), delayMs: 1 });
+        const late = addLot(old.writer, new EventMaker(SEGMENTS, maker.lsns), 3 + 4 * prng.below(5));
         const outcome = commitAtLast(old.writer).then(
           () => 'done',
           (error) => error.code as string,
         );
-        await sleep(prng.below(10));
+        await sleep(prng.below(60));
         await lapse();
         const second = await possess(url());
         const { end } = await second.check();
@@ -137,8 +137,8 @@ describe.skipIf(noRedis !== undefined)(
         const fresh = await openWriter(second, heads);
         const added = addLot(fresh.writer, own, 11);
         await fresh.writer.commit();
-        proxy.faults.sliceBytes = 0;
-        const ended = await outcome;
+        Object.assign(proxy.faults, { sliceBytes: 0, delayMs: 0 });
+        const ended = await outcome; console.log(seed, ended, found.map((f, i) => f.length - bySegment(written)[i].length));
 
         const all = await readAll(second);
         expect(all).toEqual(found.map((events, segment) => [...events, ...bySegment(added)[segment]]));

@@ -1,0 +1,162 @@
+import type { Watched } from '../machine.ts';
+import {
+  benchWire,
+  type HoldfastRate,
+  holdfastServer,
+  PATTERNS,
+  type Pattern,
+  type PatternName,
+  type WireResult,
+} from '../wire.ts';
+import { benchJournal, type JournalResult } from './journal.ts';
+import { type Disk, Place } from './place.ts';
+import { FSYNCS, type Fsync, RedisProcess, whyNoRedis } from './redis-process.ts';
+import { benchStart, type StartResult } from './start.ts';
+import { benchSteady, type SteadyResult } from './steady.ts';
+
+export interface DurableOptions {
+  /** Measured runs of each benchmark; those that take long get fewer. */
+  readonly repeats: number;
+  /** Measured time of one run. */
+  readonly seconds: number;
+  readonly skus: number;
+  readonly ttlMs: number;
+  readonly patterns: Readonly<Partial<Record<PatternName, Pattern>>>;
+  /** Further options for `holdfast serve`. */
+  readonly serve: readonly string[];
+  /** Where to make the directory for the stores; by default a temporary directory that is on a disk. */
+  readonly under?: string | undefined;
+  /** The open loop: commands a second, over so many connections, and holds that stay open meanwhile. */
+  readonly steady: {
+    readonly ratePerSecond: number;
+    readonly connections: number;
+    readonly openHolds: number;
+  };
+  /** SKUs with one open hold each, of the start from snapshots. */
+  readonly startSkus: number;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** What durability costs: every figure with `--ack sync`. */
+export interface DurableResult {
+  readonly disk: Disk;
+  /** On the file store, as the part `wire` is without one. */
+  readonly echo: WireResult['echo'];
+  readonly wire: WireResult['wire'];
+  readonly steady: SteadyResult;
+  /** Journals of holds with an idempotency key each, and without. */
+  readonly journal: { readonly keyed: JournalResult; readonly keyless: JournalResult };
+  readonly start: StartResult;
+  /** On a Redis store with 400 commands a frame, by Redis' appendfsync; null without redis-server, and why. */
+  readonly redis: Readonly<Record<Fsync, HoldfastRate & Watched>> | null;
+  readonly whyNoRedis?: string;
+}
+
+/** Further apart than any run is long. */
+const NO_SNAPSHOTS = ['--snapshot-period-ms', '1d', '--snapshot-journal-bytes', '1024GiB'];
+const MANY_SNAPSHOTS = ['--snapshot-period-ms', '1s'];
+const MOST_PATTERN_REPEATS = 3;
+const MOST_REPEATS = 3;
+const MOST_REDIS_REPEATS = 2;
+/** The open loop runs so many times as long as the others, so that there are enough commands for its last per mille. */
+const STEADY_TIMES = 2;
+/** And the load that writes the journal that is replayed. */
+const JOURNAL_TIMES = 1.5;
+
+/** Runs servers on stores in a temporary directory, one after the other; rejects when any of them ends with wrong books. */
+export async function benchDurable(options: DurableOptions): Promise<DurableResult> {
+  const place = new Place(options.under);
+  try {
+    const { echo, wire } = await throughput(options, file(options, place.next()), MOST_PATTERN_REPEATS);
+    const steady = await steadyRate(options, place);
+    const keyed = await journal(options, place, true);
+    const keyless = await journal(options, place, false);
+    const start = await startTime(options, place);
+    const reason = whyNoRedis();
+    const redis = reason === undefined ? await onRedis(options, place) : null;
+    const why = reason === undefined ? {} : { whyNoRedis: reason };
+    return { disk: place.disk, echo, wire, steady, journal: { keyed, keyless }, start, redis, ...why };
+  } finally {
+    place.remove();
+  }
+}
+
+/** Arguments that start a server on a file store in a directory. */
+function file({ serve }: DurableOptions, directory: string, ...more: readonly string[]): string[] {
+  return holdfastServer(...serve, '--store', `file:${directory}`, '--ack', 'sync', ...more);
+}
+
+function throughput(
+  options: DurableOptions,
+  server: readonly string[],
+  mostRepeats: number,
+): Promise<WireResult> {
+  const { seconds, skus, ttlMs, patterns, onProgress } = options;
+  return benchWire({
+    repeats: Math.min(options.repeats, mostRepeats),
+    seconds,
+    skus,
+    ttlMs,
+    patterns,
+    server,
+    onProgress: (text) => onProgress?.(`durable ${text}`),
+  });
+}
+
+function steadyRate(options: DurableOptions, place: Place): Promise<SteadyResult> {
+  const { repeats, seconds, ttlMs, onProgress } = options;
+  const { ratePerSecond, connections, openHolds } = options.steady;
+  return benchSteady({
+    repeats: Math.min(repeats, MOST_REPEATS),
+    seconds: STEADY_TIMES * seconds,
+    ratePerSecond,
+    connections,
+    skus: openHolds,
+    ttlMs,
+    server: file(options, place.next(), ...NO_SNAPSHOTS),
+    snapshotting: file(options, place.next(), ...MANY_SNAPSHOTS),
+    onProgress: (text) => onProgress?.(text),
+  });
+}
+
+function journal(options: DurableOptions, place: Place, keyed: boolean): Promise<JournalResult> {
+  const { repeats, seconds, skus, ttlMs, onProgress } = options;
+  onProgress?.(`durable journal and recovery, holds ${keyed ? 'with' : 'without'} keys`);
+  return benchJournal({
+    repeats: Math.min(repeats, MOST_REPEATS),
+    seconds: JOURNAL_TIMES * seconds,
+    skus,
+    ttlMs,
+    keyed,
+    server: file(options, place.next(), ...NO_SNAPSHOTS),
+  });
+}
+
+function startTime(options: DurableOptions, place: Place): Promise<StartResult> {
+  const { repeats, startSkus, onProgress } = options;
+  onProgress?.('durable start from snapshots');
+  const directory = place.next();
+  return benchStart({
+    repeats: Math.min(repeats, MOST_REPEATS),
+    skus: startSkus,
+    directory,
+    server: file(options, directory, ...MANY_SNAPSHOTS),
+  });
+}
+
+async function onRedis(options: DurableOptions, place: Place): Promise<NonNullable<DurableResult['redis']>> {
+  const rates: Partial<Record<Fsync, HoldfastRate & Watched>> = {};
+  const patterns = { batched: options.patterns.batched ?? PATTERNS.batched };
+  for (const fsync of FSYNCS) {
+    const redis = await RedisProcess.start(place.next(), fsync);
+    try {
+      const server = holdfastServer(...options.serve, '--store', redis.url, '--ack', 'sync');
+      const onProgress = (text: string) => options.onProgress?.(`${text}, Redis with appendfsync ${fsync}`);
+      const { wire } = await throughput({ ...options, patterns, onProgress }, server, MOST_REDIS_REPEATS);
+      rates[fsync] = wire.batched;
+    } finally {
+      await redis.stop();
+    }
+  }
+  return rates as NonNullable<DurableResult['redis']>;
+}
