@@ -1,3 +1,5 @@
+import type { DurableResult } from './durable/durable.ts';
+import type { SteadyLatency } from './durable/steady.ts';
 import type { ExpiryResult } from './expiry.ts';
 import { MAX_TAKEN_PERCENT, type Watched } from './machine.ts';
 import type { Spread } from './stats.ts';
@@ -7,25 +9,45 @@ import type { HoldfastRate, PatternName } from './wire.ts';
 /** A figure beside what is asked of it. */
 export interface Target {
   readonly name: string;
-  readonly figure: number;
+  /** Null when it could not be taken here, which is not to have met it. */
+  readonly figure: number | null;
   readonly atLeast: number;
   readonly unit: 'perSecond' | 'shareOfEcho';
   readonly met: boolean;
+  /** Under what condition it was taken, or why it was not. */
+  readonly note?: string;
 }
 
 /** The targets of all parts that were run. */
 export function targetsOf(report: Report): Target[] {
-  const { wire, ring, core } = report;
-  const rows: [string, number | undefined, number, Target['unit']][] = [
+  const { wire, ring, core, durable } = report;
+  const redis = durable && redisFigure(durable);
+  const rows: [string, number | null | undefined, number, Target['unit'], (string | undefined)?][] = [
     ['wire, one command a frame', wire?.onePerFrame?.shareOfEcho, 0.7, 'shareOfEcho'],
     ['wire, 400 commands a frame', wire?.batched?.commandsPerSecond, 2_000_000, 'perSecond'],
     ['wire, one in flight', wire?.oneInFlight?.shareOfEcho, 0.7, 'shareOfEcho'],
     ['ring', ring?.recordsPerSecond, 40_000_000, 'perSecond'],
     ['core', core?.commandsPerSecond, 3_000_000, 'perSecond'],
+    ['durable, one command a frame', durable?.wire.onePerFrame?.commandsPerSecond, 200_000, 'perSecond'],
+    ['durable, 400 commands a frame', durable?.wire.batched?.commandsPerSecond, 1_200_000, 'perSecond'],
+    ['durable, one in flight', durable?.wire.oneInFlight?.shareOfEcho, 0.5, 'shareOfEcho'],
+    ['recovery', durable?.journal.keyed.eventsPerSecond, 2_000_000, 'perSecond'],
+    ['Redis, 400 commands a frame', redis?.figure, REDIS_TARGET, 'perSecond', redis?.note],
   ];
-  return rows.flatMap(([name, figure, atLeast, unit]) =>
-    figure === undefined ? [] : [{ name, figure, atLeast, unit, met: figure >= atLeast }],
-  );
+  return rows.flatMap(([name, figure, atLeast, unit, note]) => {
+    if (figure === undefined) return [];
+    const met = figure !== null && figure >= atLeast;
+    return [{ name, figure, atLeast, unit, met, ...(note !== undefined && { note }) }];
+  });
+}
+
+const REDIS_TARGET = 300_000;
+
+/** What the store on Redis is judged by: with a sync before each answer if that suffices, else with one a second. */
+function redisFigure({ redis, whyNoRedis }: DurableResult): { figure: number | null; note: string } {
+  if (redis === null) return { figure: null, note: whyNoRedis ?? 'there was no Redis' };
+  const fsync = redis.always.commandsPerSecond >= REDIS_TARGET ? 'always' : 'everysec';
+  return { figure: redis[fsync].commandsPerSecond, note: `appendfsync ${fsync}` };
 }
 
 /** A figure beside what it must not exceed. */
@@ -33,19 +55,28 @@ export interface Limit {
   readonly name: string;
   readonly figure: number;
   readonly atMost: number;
-  readonly unit: 'ms';
+  readonly unit: LimitUnit;
   readonly met: boolean;
 }
 
+type LimitUnit = 'ms' | 'timesEcho' | 'bytes';
+
 /** The limits of all parts that were run. */
-export function limitsOf({ expiry }: Report): Limit[] {
-  const rows: [string, number | undefined, number][] = [
-    ['expiry under load, p99', expiry?.lateMs.p99, 50],
-    ['expiry of very many, slice', expiry?.million.longestSliceMs, 5],
+export function limitsOf({ expiry, durable }: Report): Limit[] {
+  const rows: [string, number | undefined, number, LimitUnit][] = [
+    ['expiry under load, p99', expiry?.lateMs.p99, 50, 'ms'],
+    ['expiry of very many, slice', expiry?.million.longestSliceMs, 5, 'ms'],
+    ['durable, p99 at a steady rate', durable?.steady.p99TimesEcho, 4, 'timesEcho'],
+    ['journal of a hold with a key', durable?.journal.keyed.bytesPerHold, 64, 'bytes'],
+    ['journal of a hold without', durable?.journal.keyless.bytesPerHold, 64, 'bytes'],
+    ['start from snapshots', durable?.start.startMs, 3000, 'ms'],
   ];
-  return rows.flatMap(([name, figure, atMost]) =>
-    figure === undefined ? [] : [{ name, figure, atMost, unit: 'ms', met: figure <= atMost }],
-  );
+  return rows.flatMap(([name, figure, atMost, unit]) => {
+    if (figure === undefined) return [];
+    // A command that was refused, or never answered, has no place among the latencies.
+    const complete = unit !== 'timesEcho' || durable?.steady.complete === true;
+    return [{ name, figure, atMost, unit, met: complete && figure <= atMost }];
+  });
 }
 
 /** The report for people: a table of figures, then the targets. */
@@ -79,7 +110,7 @@ const PATTERN_LABELS: Record<PatternName, string> = {
 };
 
 function figures(report: Report): string[][] {
-  const { codec, ring, core, echo, wire, expiry } = report;
+  const { codec, ring, core, expiry, durable } = report;
   const rows: string[][] = [];
   if (codec) {
     rows.push(
@@ -88,23 +119,68 @@ function figures(report: Report): string[][] {
   }
   if (ring) rows.push(row('ring', ring.recordsPerSecond, ring.spread, ring));
   if (core) rows.push(row('core', core.commandsPerSecond, core.spread, core));
-  for (const name of Object.keys(PATTERN_LABELS) as PatternName[]) {
+  rows.push(...wireRows('wire', report));
+  if (expiry) rows.push(...expiryRows(expiry));
+  if (durable) rows.push(...durableRows(durable));
+  return rows;
+}
+
+function wireRows(
+  label: string,
+  { echo, wire }: Pick<Report, 'echo'> & Partial<Pick<DurableResult, 'wire'>>,
+): string[][] {
+  return (Object.keys(PATTERN_LABELS) as PatternName[]).flatMap((name) => {
     const ceiling = echo?.[name];
     const own = wire?.[name];
-    if (!ceiling || !own) continue;
-    rows.push(
-      row(
-        `echo, ${PATTERN_LABELS[name]}`,
-        ceiling.commandsPerSecond,
-        ceiling.spread,
-        ceiling,
-        latency(ceiling),
-      ),
-    );
-    rows.push(row(`wire, ${PATTERN_LABELS[name]}`, own.commandsPerSecond, own.spread, own, wireNotes(own)));
+    if (!ceiling || !own) return [];
+    const pattern = PATTERN_LABELS[name];
+    return [
+      row(`echo, ${pattern}`, ceiling.commandsPerSecond, ceiling.spread, ceiling, latency(ceiling)),
+      row(`${label}, ${pattern}`, own.commandsPerSecond, own.spread, own, wireNotes(own)),
+    ];
+  });
+}
+
+function durableRows(durable: DurableResult & Watched): string[][] {
+  const { disk, steady, journal, start, redis, whyNoRedis, trusted } = durable;
+  const plain = (label: string, note: string) => [`${label}${trusted ? '' : ' *'}`, '', '', '', note];
+  const sync = `${disk.fileSystem} on ${disk.device}, one sync ${disk.syncUs} µs (longest ${disk.longestSyncUs} µs)`;
+  const rows = [
+    plain('durable, disk', disk.real ? sync : `${sync}: in memory, so that these figures mean nothing`),
+    ...wireRows('durable', durable),
+  ];
+  const rate = `${grouped(steady.ratePerSecond)}/s`;
+  rows.push(plain(`echo, at ${rate}`, steadyNotes(steady.echo)));
+  rows.push(
+    plain(`durable, at ${rate}`, `${steadyNotes(steady.durable)}; p99 ${steady.p99TimesEcho} × echo`),
+  );
+  rows.push(plain('durable, with snapshots', steadyNotes(steady.whileSnapshotting)));
+  for (const [name, { bytesPerHold, holds, events, eventsPerSecond, startMs, recoveryMs }] of [
+    ['with keys', journal.keyed],
+    ['without keys', journal.keyless],
+  ] as const) {
+    const note = `${grouped(events)} events in ${recoveryMs} ms, ready after ${startMs} ms; ${bytesPerHold} bytes a hold (of ${grouped(holds)})`;
+    const [label, figure] = [`recovery, holds ${name}`, grouped(eventsPerSecond)];
+    rows.push([`${label}${trusted ? '' : ' *'}`, figure, '', '', note]);
   }
-  if (expiry) rows.push(...expiryRows(expiry));
+  const parts = `recovery ${start.recoveryMs} ms, the rest ${start.otherMs} ms; ${grouped(start.snapshotBytes)} bytes of snapshots`;
+  const what = `${grouped(start.skus)} SKUs, ${grouped(start.openHolds)} open holds`;
+  rows.push(plain('start from snapshots', `${start.startMs} ms with ${what}: ${parts}`));
+  if (redis === null) rows.push(plain('Redis', `not measured: ${whyNoRedis}`));
+  for (const fsync of ['always', 'everysec'] as const) {
+    const own = redis?.[fsync];
+    if (own)
+      rows.push(row(`Redis, appendfsync ${fsync}`, own.commandsPerSecond, own.spread, own, wireNotes(own)));
+  }
   return rows;
+}
+
+function steadyNotes(steady: SteadyLatency): string {
+  const refused = Object.entries(steady.refusedBy).map(
+    ([status, count]) => `refused: ${grouped(count)} ${status}`,
+  );
+  const unanswered = steady.unanswered === 0 ? [] : [`unanswered: ${grouped(steady.unanswered)}`];
+  return [latency({ latency: steady }), ...refused, ...unanswered].join('; ');
 }
 
 /** Milliseconds have no place among rates; they stand behind them. */
@@ -148,13 +224,16 @@ function latency({ latency }: Pick<HoldfastRate, 'latency'>): string {
   return latency === null ? '' : `p50 ${latency.p50} µs, p99 ${latency.p99} µs, p99.9 ${latency.p999} µs`;
 }
 
-function targetRow({ name, figure, atLeast, unit, met }: Target): string[] {
+function targetRow({ name, figure, atLeast, unit, met, note }: Target): string[] {
   const show = unit === 'shareOfEcho' ? (value: number) => `${percent(value)} of echo` : grouped;
-  return [name, show(figure), show(atLeast), met ? 'met' : 'not met'];
+  const verdict = met ? 'met' : 'not met';
+  const shown = figure === null ? 'none' : show(figure);
+  return [name, shown, show(atLeast), note === undefined ? verdict : `${verdict} (${note})`];
 }
 
 function limitRow({ name, figure, atMost, unit, met }: Limit): string[] {
-  return [name, `${figure} ${unit}`, `at most ${atMost} ${unit}`, met ? 'met' : 'not met'];
+  const show = (value: number) => (unit === 'timesEcho' ? `${value} × echo` : `${value} ${unit}`);
+  return [name, show(figure), `at most ${show(atMost)}`, met ? 'met' : 'not met'];
 }
 
 function percent(share: number): string {

@@ -40,8 +40,8 @@ export interface JournalResult {
  */
 export async function benchJournal(options: JournalOptions): Promise<JournalResult> {
   const { server: args, skus, repeats } = options;
-  const bytesBefore = await makeStore(args, skus);
-  const holds = await write(options);
+  await makeStore(args, skus);
+  const { holds, bytesBefore } = await write(options);
   const starts: Start[] = [];
   for (let i = 0; i < repeats; i++)
     starts.push(await startAndKill(args, { total: skus * UNITS_PER_SKU, held: 0 }));
@@ -84,20 +84,22 @@ export async function startAndKill(
   }
 }
 
-/** Makes a store with stocked SKUs. Returns the bytes of its journal. */
-async function makeStore(args: readonly string[], skus: number): Promise<number> {
-  const first = await ServerProcess.start('Holdfast server', args);
+/** Makes a store with stocked SKUs. */
+async function makeStore(args: readonly string[], skus: number): Promise<void> {
+  const server = await ServerProcess.start('Holdfast server', args);
   try {
-    await blaming(first.failure, stock(await first.port, skus, UNITS_PER_SKU));
+    await blaming(server.failure, stock(await server.port, skus, UNITS_PER_SKU));
   } finally {
-    await first.stop();
+    await server.stop();
   }
-  const { journalBytes } = await startAndKill(args, { total: skus * UNITS_PER_SKU, held: 0 });
-  return journalBytes;
 }
 
-/** Puts the load on a server, waits until every hold has ended, and kills it. Returns the number of holds. */
-async function write({ server: args, seconds, skus, ttlMs, keyed }: JournalOptions): Promise<number> {
+/**
+ * Puts the load on a server, waits until every hold has ended, and kills it. Returns the number of holds, and the bytes that the journal
+ * had before.
+ */
+async function write(options: JournalOptions): Promise<{ holds: number; bytesBefore: number }> {
+  const { server: args, seconds, skus, ttlMs, keyed } = options;
   const pool = new Piscina({
     filename: new URL('../load/generator.ts', import.meta.url).href,
     minThreads: 1,
@@ -106,7 +108,7 @@ async function write({ server: args, seconds, skus, ttlMs, keyed }: JournalOptio
   });
   const server = await ServerProcess.start('Holdfast server', args);
   try {
-    const port = await server.port;
+    const { port, recovery } = await server.ready;
     const measureMs = seconds * 1000;
     const times = { warmUpMs: 0, measureMs, drainMs: DRAIN_MS };
     const load: Load = { ...PATTERNS.batched, ...times, port, answers: 'replies', skus, ttlMs, keyed };
@@ -118,7 +120,7 @@ async function write({ server: args, seconds, skus, ttlMs, keyed }: JournalOptio
       );
     }
     await expectBooks(port, { total: skus * UNITS_PER_SKU, held: 0 }, ttlMs + BOOKS_MS);
-    return accepted;
+    return { holds: accepted, bytesBefore: recovery?.journalBytes ?? 0 };
   } finally {
     await server.kill();
     await pool.destroy();

@@ -6,7 +6,7 @@ import { Connection } from './connection.ts';
 import { FIRST_REQUEST_ID, holdFrame, strided } from './frames.ts';
 import { type Latency, percentiles } from './generator.ts';
 import type { Answers } from './scanner.ts';
-import { Tick, type TickerData } from './ticker.ts';
+import { Tick, type TickerData } from './tick.ts';
 
 /** Holds at a steady rate, whatever the answers do. Times are ms. */
 export interface OpenLoad {

@@ -17,6 +17,11 @@ export function units(count: number): string {
   return count === 1 ? '1 unit' : `${thousands(count)} units`;
 }
 
+/** `1 event`, `2 events`. */
+export function counted(count: number, what: string): string {
+  return `${thousands(count)} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** A time in ms since the epoch with its distance from now: `2026-01-31T12:00:30.000Z (in 29.9 s)`. */
 export function whenText(timeMs: number, nowMs: number = Date.now()): string {
   const seconds = (timeMs - nowMs) / 1000;

@@ -5,11 +5,14 @@ import { EXIT_CODE_HELP } from './exit.ts';
 import { extendCommand } from './extend.ts';
 import { holdCommand } from './hold.ts';
 import { inspectCommand } from './inspect.ts';
+import { journalCommand } from './journal.ts';
+import { recoverCommand } from './recover.ts';
 import { releaseCommand } from './release.ts';
 import { returnCommand } from './return.ts';
 import { serveCommand } from './serve.ts';
 import { showHoldCommand } from './show-hold.ts';
 import { stockCommand } from './stock.ts';
+import { verifyCommand } from './verify.ts';
 import { version } from './version.ts';
 
 /**
@@ -30,7 +33,10 @@ export function program(quiet = false): Command {
     .addCommand(extendCommand())
     .addCommand(returnCommand())
     .addCommand(showHoldCommand())
-    .addCommand(inspectCommand());
+    .addCommand(inspectCommand())
+    .addCommand(verifyCommand())
+    .addCommand(journalCommand())
+    .addCommand(recoverCommand());
   for (const command of withSubcommands(root)) {
     command.exitOverride().showHelpAfterError('(--help shows how)');
     if (quiet) command.configureOutput({ writeErr: () => {} });

@@ -44,7 +44,8 @@ function startBar(out: NodeJS.WriteStream, progress: RecoveryProgress): SingleBa
   const bar = new SingleBar(
     {
       stream: out,
-      format: '  {bar} {loaded}/{segments} segments loaded   {events} events   {checked} checked   {duration_formatted}',
+      format:
+        '  {bar} {loaded}/{segments} segments loaded   {events} events   {checked} checked   {duration_formatted}',
       hideCursor: true,
       clearOnComplete: true,
       barsize: 30,

@@ -4,7 +4,7 @@ import { loadSettings, SETTINGS, type Settings } from '../runtime/settings.ts';
 import type { RecoverySummary } from '../runtime/start-up.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { DEFAULT_URL } from './options.ts';
-import { thousands } from './output.ts';
+import { counted } from './output.ts';
 import { restoreProgress } from './progress.ts';
 import { configOption, settingOption } from './setting-options.ts';
 import { version } from './version.ts';
@@ -135,14 +135,16 @@ Ctrl-C stops it.
 /** Where the journal is, and what was found there. */
 export function storeText({ store, recovery }: Pick<RunningServer, 'store' | 'recovery'>): string {
   if (store === undefined || recovery === undefined) return 'none: everything is gone when the process ends';
-  return [`${store}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(INDENT);
+  return [`${store}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(
+    INDENT,
+  );
 }
 
 function restoredText({ fresh, fromSnapshots, events, tookMs }: RecoverySummary): string {
   if (fresh) return 'new';
   const parts = [
-    ...(fromSnapshots === 0 ? [] : [`${thousands(fromSnapshots)} ${fromSnapshots === 1 ? 'snapshot' : 'snapshots'}`]),
-    ...(events === 0 ? [] : [`${thousands(events)} ${events === 1 ? 'event' : 'events'}`]),
+    ...(fromSnapshots === 0 ? [] : [counted(fromSnapshots, 'snapshot')]),
+    ...(events === 0 ? [] : [counted(events, 'event')]),
   ];
   const seconds = (tookMs / 1000).toFixed(2);
   return parts.length === 0 ? 'nothing in it yet' : `restored from ${parts.join(' and ')} in ${seconds} s`;

@@ -3,7 +3,9 @@ import type { Setting } from '../runtime/settings.ts';
 import { formatDuration, formatSize } from '../runtime/units.ts';
 
 export function configOption(): Option {
-  return new Option('--config <file>', 'JSON file with settings by name, such as {"port": 7071}').env('HOLDFAST_CONFIG');
+  return new Option('--config <file>', 'JSON file with settings by name, such as {"port": 7071}').env(
+    'HOLDFAST_CONFIG',
+  );
 }
 
 /** The flag of a setting, as `--help` shows it. */
@@ -11,7 +13,14 @@ export function settingOption(setting: Setting): Option {
   return new Option(`${setting.flag} <${placeholder(setting)}>`, describe(setting));
 }
 
-const PLACEHOLDERS = { store: 'address', count: 'number', duration: 'duration', size: 'size', host: 'address', choice: 'word' };
+const PLACEHOLDERS = {
+  store: 'address',
+  count: 'number',
+  duration: 'duration',
+  size: 'size',
+  host: 'address',
+  choice: 'word',
+};
 
 function placeholder(setting: Setting): string {
   return setting.type === 'choice' ? setting.choices.join('|') : PLACEHOLDERS[setting.type];

@@ -1,7 +1,7 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
-import { loadSettings, SETTINGS, type SettingName, type Settings } from '../runtime/settings.ts';
-import { NO_STORE } from '../runtime/setting-table.ts';
 import type { SegmentOptions } from '../core/layout.ts';
+import { NO_STORE } from '../runtime/setting-table.ts';
+import { loadSettings, SETTINGS, type SettingName, type Settings } from '../runtime/settings.ts';
 import { isStoreUrl } from '../storage/store.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { jsonOption } from './options.ts';
@@ -13,16 +13,13 @@ export interface StoreOptions extends Record<string, unknown> {
   json: boolean;
 }
 
-/** By what a segment's tables are sized, and what they remember. */
+/** What a restored segment depends on: the capacities, and when a key that was replayed is forgotten. */
 const TABLE_SETTINGS: readonly SettingName[] = [
   'holdsPerSegment',
   'skusPerSegment',
   'keysPerSegment',
   'holdersPerSegment',
   'keyRetentionMs',
-  'endedRetentionMs',
-  'soldRetentionMs',
-  'maxHoldLifeMs',
 ];
 
 /** A command with [store], --snapshots, --config and --json; with `tables`, also the settings of the tables as `serve` has them. */
@@ -31,7 +28,10 @@ export function storeCommand(name: string, summary: string, description: string,
     .summary(summary)
     .description(description)
     .addArgument(
-      new Argument('[store]', 'file:<directory>, redis://… or rediss://…; as for serve if left out: file:./data').argParser(parseStore),
+      new Argument(
+        '[store]',
+        'file:<directory>, redis://… or rediss://…; as for serve if left out: file:./data',
+      ).argParser(parseStore),
     )
     .addOption(configOption());
   for (const setting of SETTINGS) {
@@ -48,7 +48,11 @@ export function storeSettings(store: string | undefined, options: StoreOptions):
   const flags = Object.fromEntries(given.map(({ name }) => [name, options[name]]));
   const settings = loadSettings({ flags: { ...flags, store }, env: process.env, configPath: options.config });
   if (settings.store !== NO_STORE) return settings;
-  throw new CliError(ExitCode.USAGE, 'USAGE', 'The settings say that there is no store. Name one, such as file:./data.');
+  throw new CliError(
+    ExitCode.USAGE,
+    'USAGE',
+    'The settings say that there is no store. Name one, such as file:./data.',
+  );
 }
 
 export function tablesOf(settings: Settings): SegmentOptions {

@@ -134,6 +134,7 @@ export class Maintenance {
     if (copied === undefined || memory.storage === undefined) return false;
     // A snapshot must not know of what the journal does not: after a start the two would not fit together.
     await this.until(() => this.options.durability.reached(copied.worker, copied.position));
+    await storage.position();
     const { copy } = memory.storage;
     const { trimLsn } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
     this.trimLsns[segment] = trimLsn;

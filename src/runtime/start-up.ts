@@ -1,7 +1,7 @@
 import type { ClockAnchor } from '../base/clock.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { possessStore } from '../storage/open.ts';
-import type { SegmentRecovery } from '../storage/recovery.ts';
+import { type RecoveryTask, recoverSegments, type SegmentRecovery } from '../storage/recovery.ts';
 import {
   type JournalCheck,
   type Possession,
@@ -48,6 +48,8 @@ export interface StartedStore {
   readonly summary: RecoverySummary;
 }
 
+/** A journal shorter than this, of a store without snapshots, is read in the main thread. */
+const LITTLE_BYTES = 1 << 20;
 /** Between two looks at how far the recovery has come. */
 const PROGRESS_MS = 100;
 
@@ -167,11 +169,12 @@ async function recover(
   };
   const timer = setInterval(report, PROGRESS_MS);
   try {
-    const tasks = Array.from({ length: Math.min(pool.threads, settings.segments) }, (_, thread) => {
-      const segments = Array.from(memory.segments.keys()).filter(
-        (segment) => segment % pool.threads === thread,
-      );
-      return pool.recover({
+    // To start a thread takes longer than to read little.
+    const little = check.bytes < LITTLE_BYTES && snapshots.identity.fresh;
+    const threads = little ? 1 : Math.min(pool.threads, settings.segments);
+    const tasks = Array.from({ length: threads }, (_, thread) => {
+      const segments = Array.from(memory.segments.keys()).filter((segment) => segment % threads === thread);
+      const task: RecoveryTask = {
         journal: journal.store.address,
         snapshots: snapshots.store.address,
         identity: journal.identity,
@@ -180,7 +183,8 @@ async function recover(
         options: memory.segmentOptions,
         reader: { end: check.end },
         progress,
-      });
+      };
+      return little ? recoverSegments(task) : pool.recover(task);
     });
     const parts = await Promise.all(tasks);
     report();

@@ -49,7 +49,7 @@ export class StorageService {
     this.ask({ ask: 'trim', segment, lsn });
   }
 
-  /** A position up to which all that is durable by now can be read. */
+  /** A position up to which all that was committed by now can be read; it survives a power loss when this resolves, whatever the level. */
   position(): Promise<number> {
     return new Promise((resolve) => {
       this.positionAsked.push(resolve);
@@ -73,6 +73,7 @@ export class StorageService {
 
   private ask(request: StorageRequest): void {
     this.thread.postMessage(request);
+    this.doorbell.ring();
   }
 
   private online(): Promise<void> {

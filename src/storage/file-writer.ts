@@ -142,6 +142,12 @@ export class FileJournalWriter implements JournalWriter {
     }
   }
 
+  sync(): void {
+    this.#use('syncing the journal', () => {
+      if (this.#synced < this.#position && !flawed('ack-before-sync')) this.#syncAll();
+    });
+  }
+
   trim(segment: number, lsn: number): undefined {
     this.#use('trimming the journal', () => {
       const trimmed = this.#trimmed;

@@ -22,16 +22,22 @@ export class PointError extends Error {
 }
 
 /** Finds out what time a point stands for; undefined for the end. Throws PointError when the store has no such event. */
-export async function locate(pair: OfflinePair, point: Point): Promise<{ cut: Cut | undefined; survey: Survey }> {
+export async function locate(
+  pair: OfflinePair,
+  point: Point,
+): Promise<{ cut: Cut | undefined; survey: Survey }> {
   const survey = await surveyJournal(pair, point.kind === 'event' ? point : undefined);
   if (point.kind === 'end') return { cut: undefined, survey };
   if (point.kind === 'time') return { cut: { timeMs: point.timeMs }, survey };
   const { segment, lsn } = point;
   const { segments } = pair.journal.identity;
-  if (segment >= segments) throw new PointError(`There is no segment ${segment}: the store has 0 to ${segments - 1}.`);
+  if (segment >= segments)
+    throw new PointError(`There is no segment ${segment}: the store has 0 to ${segments - 1}.`);
   const timeMs = survey.foundMs ?? (await timeOfSnapshot(pair, segment, lsn));
   if (timeMs === undefined) {
-    throw new PointError(`There is no event ${segment}:${lsn}: ${knownOf(survey.segments[segment], segment)}.`);
+    throw new PointError(
+      `There is no event ${segment}:${lsn}: ${knownOf(survey.segments[segment], segment)}.`,
+    );
   }
   return { cut: { timeMs, segment, lsn }, survey };
 }

@@ -45,7 +45,12 @@ export async function recoverStore(pair: OfflinePair, options: RecoverOptions): 
   refuseBehindDamage(options.point, cut, survey, damage);
   const unfinished = `${directory}.unfinished-${process.pid}`;
   try {
-    const segments = await writeStore(pair, options, { cut, survey, damaged: damage !== undefined }, unfinished);
+    const segments = await writeStore(
+      pair,
+      options,
+      { cut, survey, damaged: damage !== undefined },
+      unfinished,
+    );
     await refuseInUse(pair);
     attempt(`putting the new store into ${directory}`, () => {
       renameSync(unfinished, directory);
@@ -60,7 +65,10 @@ export async function recoverStore(pair: OfflinePair, options: RecoverOptions): 
 
 function refuseOccupiedTarget(directory: string): void {
   const names = attempt(`reading ${directory}`, () => (existsSync(directory) ? readdirSync(directory) : []));
-  if (names.length > 0) throw new PointError(`${directory} is not empty (${names[0]}). Name a directory that is, or is not there yet.`);
+  if (names.length > 0)
+    throw new PointError(
+      `${directory} is not empty (${names[0]}). Name a directory that is, or is not there yet.`,
+    );
 }
 
 async function damageOf({ journal }: OfflinePair): Promise<StoreError | undefined> {
@@ -105,14 +113,21 @@ async function writeStore(
   directory: string,
 ): Promise<SegmentRecovery[]> {
   const { identity } = pair.journal;
-  const possession = await possessFileStore(`file:${directory}`, { segments: identity.segments, create: true, identity });
+  const possession = await possessFileStore(`file:${directory}`, {
+    segments: identity.segments,
+    create: true,
+    identity,
+  });
   try {
     const { address } = possession.store;
     const restorer = new OfflineRestorer(pair, options.tables);
     const recovered: SegmentRecovery[] = [];
     for (const group of segmentGroups(identity.segments)) {
       for (const { part, until } of partsOf(group, known.cut)) {
-        const more: RestoreDetails = { ...(until && { until }), ...(options.progress && { progress: options.progress }) };
+        const more: RestoreDetails = {
+          ...(until && { until }),
+          ...(options.progress && { progress: options.progress }),
+        };
         for await (const outcome of restorer.restore(part, more)) {
           if ('error' in outcome) throw await explained(pair, known, outcome.number, outcome.error);
           const { recovery, segment } = outcome;
@@ -129,7 +144,10 @@ async function writeStore(
 }
 
 /** The segment that the point names stops at its LSN, all others at the time of that event. */
-function partsOf(group: readonly number[], cut: Cut | undefined): { part: number[]; until?: NonNullable<RestoreDetails['until']> }[] {
+function partsOf(
+  group: readonly number[],
+  cut: Cut | undefined,
+): { part: number[]; until?: NonNullable<RestoreDetails['until']> }[] {
   if (cut === undefined) return [{ part: [...group] }];
   const others = group.filter((segment) => segment !== cut.segment);
   const parts = [{ part: others, until: { timeMs: cut.timeMs } }];
@@ -138,7 +156,12 @@ function partsOf(group: readonly number[], cut: Cut | undefined): { part: number
 }
 
 /** Events that must follow may have been trimmed away: then the error is that the store does not go back so far. */
-async function explained(pair: OfflinePair, known: Known, segment: number, error: StoreError): Promise<Error> {
+async function explained(
+  pair: OfflinePair,
+  known: Known,
+  segment: number,
+  error: StoreError,
+): Promise<Error> {
   const { firstLsn } = known.survey.segments[segment];
   return known.cut !== undefined && firstLsn > 1 && !(await hasSnapshotBefore(pair, segment, firstLsn))
     ? tooEarly(segment)
@@ -162,7 +185,10 @@ async function snapshotLsns({ snapshots }: OfflinePair, segment: number): Promis
 async function refuseIncomplete(pair: OfflinePair, known: Known, recovery: SegmentRecovery): Promise<void> {
   const { segment, lsn, violations } = recovery;
   if (violations.length > 0) {
-    throw new StoreError('CORRUPT', `What was restored contradicts itself: ${violations[0]}. Try an earlier point.`);
+    throw new StoreError(
+      'CORRUPT',
+      `What was restored contradicts itself: ${violations[0]}. Try an earlier point.`,
+    );
   }
   const journal = known.survey.segments[segment];
   const newest = Math.max(0, ...(await snapshotLsns(pair, segment)));

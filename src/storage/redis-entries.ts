@@ -1,4 +1,5 @@
 import { Event, EventType, eventBytes, eventSegment, eventType } from '../core/events.ts';
+import { crc32cWords } from './crc32c.ts';
 
 /** Words of the shortest event: its head, time and LSN, and one more, padded. */
 const MIN_PAYLOAD_BYTES = 12;
@@ -7,6 +8,11 @@ const MIN_PAYLOAD_BYTES = 12;
 export function lsnsCovered(i32: Int32Array, at: number): number {
   if (eventType(i32[at + Event.TAG] as number) !== EventType.EXPIRED) return 1;
   return ((i32[at + Event.BYTES] as number) - 8) >> 2;
+}
+
+/** CRC32C of an entry's events, as it stands beside them: eight hexadecimal digits. Nothing else would notice a damaged file of Redis'. */
+export function entryChecksum(i32: Int32Array, from: number, words: number): string {
+  return (crc32cWords(i32, from, words) >>> 0).toString(16).padStart(8, '0');
 }
 
 /** What is wrong with an entry of a segment's journal, or where it begins. */

@@ -27,6 +27,9 @@ const FIRST_WORD = /^(?:ERR Error running script .*?: -)?([A-Z]+)/s;
  */
 export function redisStoreError(error: unknown, label: string): StoreError {
   if (error instanceof StoreError) return error;
+  // A cluster that cannot be reached tells of its nodes by the last of them.
+  const { lastNodeError } = error as { lastNodeError?: unknown };
+  if (lastNodeError instanceof Error) return redisStoreError(lastNodeError, label);
   const message = error instanceof Error ? error.message : String(error);
   if (!isAnswer(error)) {
     return new StoreError('AWAY', `${label} cannot be reached: ${message || 'no connection'}.`);

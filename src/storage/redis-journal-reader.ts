@@ -1,4 +1,4 @@
-import { checkEntry } from './redis-entries.ts';
+import { checkEntry, entryChecksum } from './redis-entries.ts';
 import { segmentKeys } from './redis-keys.ts';
 import type { RedisLink } from './redis-link.ts';
 import {
@@ -23,7 +23,7 @@ export interface RedisJournalEnd {
   readonly bytes: Float64Array;
 }
 
-type Page = [id: Buffer, fields: [name: Buffer, events: Buffer]][];
+type Page = [id: Buffer, fields: [name: Buffer, events: Buffer, next?: Buffer, checksum?: Buffer]][];
 
 /** A walk along one segment's stream. */
 interface Walk {
@@ -152,17 +152,19 @@ export class RedisJournalReader implements JournalReader {
     const bytes = new Uint8Array(page.reduce((sum, [, [, events]]) => sum + events.length, 0));
     const i32 = new Int32Array(bytes.buffer, 0, bytes.length >> 2);
     let to = 0;
-    for (const [id, [, events]] of page) {
+    for (const [id, [, events, , checksum]] of page) {
       const from = to;
       bytes.set(events, from);
       to += events.length;
       const last = Number(/^(\d+)-0$/.exec(id.toString('latin1'))?.[1] ?? Number.NaN);
-      const check =
-        events.length % 8 === 0 ? checkEntry(i32, from >> 2, to >> 2, walk.segment, last) : undefined;
-      if (check === undefined || check.problem !== undefined) {
-        throw this.#corrupt(
-          `${journal} has, in its entry ${id.toString('latin1')}, ${check?.problem ?? 'no whole event'}`,
-        );
+      const damaged =
+        events.length % 8 !== 0 ||
+        checksum?.toString('latin1') !== entryChecksum(i32, from >> 2, events.length >> 2);
+      const check = damaged
+        ? { first: 0, problem: 'other bytes than were written' }
+        : checkEntry(i32, from >> 2, to >> 2, walk.segment, last);
+      if (check.problem !== undefined) {
+        throw this.#corrupt(`${journal} has, in its entry ${id.toString('latin1')}, ${check.problem}`);
       }
       // Only the first entry may begin before the point to read from.
       const fits = walk.entries === 0 ? check.first <= walk.last + 1 : check.first === walk.last + 1;

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { Event, eventBytes, eventSegment } from '../core/events.ts';
 import { failpoint } from './failpoints.ts';
-import { lsnsCovered } from './redis-entries.ts';
+import { entryChecksum, lsnsCovered } from './redis-entries.ts';
 import type { RedisJournalEnd } from './redis-journal-reader.ts';
 import { metaKeys, segmentKeys } from './redis-keys.ts';
 import { ANSWER_MS, type RedisLink } from './redis-link.ts';
@@ -152,10 +152,17 @@ export class RedisJournalWriter implements JournalWriter {
 
   #appendTo(segment: number): Promise<unknown> {
     const group = this.#groups[segment] as Int32Array;
-    const bytes = Buffer.from(group.buffer, 0, (this.#words[segment] as number) * 4);
+    const words = this.#words[segment] as number;
+    const bytes = Buffer.from(group.buffer, 0, words * 4);
     const before = String(this.#before[segment]);
     const last = String(this.#lsns[segment]);
-    return this.#link.run(APPEND, this.#keys[segment] as string[], [this.#epoch, before, last, bytes]);
+    return this.#link.run(APPEND, this.#keys[segment] as string[], [
+      this.#epoch,
+      before,
+      last,
+      bytes,
+      entryChecksum(group, 0, words),
+    ]);
   }
 
   /**

@@ -13,6 +13,8 @@ const CONNECT_MS = 2000;
 /** Between attempts to connect anew: from the one to the other, ms. */
 const RETRY_MS = 50;
 const MAX_RETRY_MS = 500;
+/** How answers to the first commands of a connection begin that will be the same next time. */
+const REFUSALS = ['NOAUTH', 'WRONGPASS', 'NOPERM', 'ERR'];
 /** Between looks at whether the connection is there, ms. */
 const LOOK_MS = 5;
 /** How long a connection that is given up may still send what it holds, ms. */
@@ -27,6 +29,8 @@ export class RedisLink {
   readonly client: Redis | Cluster;
   readonly #answerMs: number;
   #problem: unknown;
+  /** What Redis said when it refused the login or the database. ioredis would go on in another database. */
+  #refusal: unknown;
   #losses = 0;
   #closed = false;
 
@@ -37,6 +41,10 @@ export class RedisLink {
     this.client = connect(address, answerMs);
     this.client.on('error', (error: unknown) => {
       this.#problem = error;
+      if (REFUSALS.some((word) => isAnswered(error, word))) this.#refusal = error;
+    });
+    this.client.on('connect', () => {
+      this.#refusal = undefined;
     });
     this.client.on('close', () => {
       this.#losses++;
@@ -48,13 +56,15 @@ export class RedisLink {
     return this.#losses;
   }
 
-  /** Resolves when commands can be sent. Throws StoreError AWAY after the time for an answer, FAILED when Redis refuses the login. */
+  /** Resolves when commands can be sent. Throws StoreError AWAY after the time for an answer, FAILED when Redis refuses the login or the database. */
   async ready(): Promise<void> {
     this.#problem = undefined;
     const giveUpAt = performance.now() + this.#answerMs;
-    while (this.client.status !== 'ready') {
+    for (;;) {
+      if (this.#refusal !== undefined) throw redisStoreError(this.#refusal, this.label);
+      if (this.client.status === 'ready') return;
       if (this.#closed) throw new StoreError('AWAY', `The connection to ${this.label} is closed.`);
-      if (this.#isRefused() || performance.now() > giveUpAt) {
+      if (performance.now() > giveUpAt) {
         throw redisStoreError(this.#problem ?? new Error('no connection'), this.label);
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
@@ -118,11 +128,6 @@ export class RedisLink {
   close(): void {
     this.#closed = true;
     this.client.disconnect();
-  }
-
-  /** A login that is refused now will be refused again. */
-  #isRefused(): boolean {
-    return ['NOAUTH', 'WRONGPASS', 'NOPERM', 'ERR'].some((word) => isAnswered(this.#problem, word));
   }
 
   async #inTime<T>(answer: Promise<T>): Promise<T> {

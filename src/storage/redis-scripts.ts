@@ -30,13 +30,13 @@ local head = state[2]
 `;
 
 /**
- * KEYS: state, journal. ARGV: epoch, LSN before the entry's first, its last LSN, its events. What is there already, from an attempt
+ * KEYS: state, journal. ARGV: epoch, LSN before the entry's first, its last LSN, its events, their checksum. What is there already, from an attempt
  * whose answer was lost, is left as it is, once it has proved to be the same; the write of the head then moves this connection's
  * replication offset, which a WAIT behind it needs.
  */
 export const APPEND = script(`${CHECKED}
 if head == ARGV[2] then
-  if not redis.call('XADD', KEYS[2], 'NOMKSTREAM', ARGV[3] .. '-0', 'events', ARGV[4]) then
+  if not redis.call('XADD', KEYS[2], 'NOMKSTREAM', ARGV[3] .. '-0', 'events', ARGV[4], 'crc32c', ARGV[5]) then
     return redis.error_reply('CORRUPT ' .. KEYS[2] .. ' is gone')
   end
   redis.call('HSET', KEYS[1], 'head', ARGV[3])

@@ -2,7 +2,7 @@ import { imageInfo } from '../core/image.ts';
 import { failpoint } from './failpoints.ts';
 import { openStore } from './open.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
-import { type StoreAddress, StoreError, type StoreIdentity } from './store.ts';
+import { type SnapshotStore, type StoreAddress, StoreError, type StoreIdentity } from './store.ts';
 
 /** Generations of snapshots that a segment keeps: a second one for the day when the first proves damaged. */
 const GENERATIONS = 2;
@@ -27,29 +27,36 @@ export interface SnapshotResult {
 
 /** Encodes and stores a copy, reads it back and compares, and only then removes the generation before the last. */
 export async function takeSnapshot(task: SnapshotTask): Promise<SnapshotResult> {
-  const { identity, segment } = task;
-  const image = new Int32Array(task.copy, 0, task.words);
-  const { lsn, timeMs } = imageInfo(image);
   const store = openStore(task.snapshots);
-  const snapshots = store.snapshots(identity);
+  const snapshots = store.snapshots(task.identity);
   try {
-    const bytes = encodeSnapshot({ store: identity.id, segment, lsn, timeMs, image });
-    // A segment that does not change any more gets a second snapshot at the same LSN, so that the journal before it can go.
-    const [newest] = await snapshots.list(segment);
-    const written = await snapshots.write(segment, lsn, bytes, newest?.lsn === lsn ? newest.copy + 1 : 0);
-    failpoint('snapshot.verify');
-    const { image: readBack } = decodeSnapshot(await snapshots.read(written), identity.id);
-    if (!equal(image, readBack)) {
-      await snapshots.remove(written);
-      throw new StoreError('CORRUPT', `${written.name} does not read back as it was written; it is removed.`);
-    }
-    const all = await snapshots.list(segment);
-    for (const old of all.slice(GENERATIONS)) await snapshots.remove(old);
-    return { lsn, bytes: bytes.length, trimLsn: all[GENERATIONS - 1]?.lsn ?? 0 };
+    return await takeInto(snapshots, task);
   } finally {
     await snapshots.close();
     await store.close();
   }
+}
+
+/** The same into snapshots that the caller has open, and closes. */
+export async function takeInto(
+  snapshots: SnapshotStore,
+  { identity, segment, copy, words }: Omit<SnapshotTask, 'snapshots'>,
+): Promise<SnapshotResult> {
+  const image = new Int32Array(copy, 0, words);
+  const { lsn, timeMs } = imageInfo(image);
+  const bytes = encodeSnapshot({ store: identity.id, segment, lsn, timeMs, image });
+  // A segment that does not change any more gets a second snapshot at the same LSN, so that the journal before it can go.
+  const [newest] = await snapshots.list(segment);
+  const written = await snapshots.write(segment, lsn, bytes, newest?.lsn === lsn ? newest.copy + 1 : 0);
+  failpoint('snapshot.verify');
+  const { image: readBack } = decodeSnapshot(await snapshots.read(written), identity.id);
+  if (!equal(image, readBack)) {
+    await snapshots.remove(written);
+    throw new StoreError('CORRUPT', `${written.name} does not read back as it was written; it is removed.`);
+  }
+  const all = await snapshots.list(segment);
+  for (const old of all.slice(GENERATIONS)) await snapshots.remove(old);
+  return { lsn, bytes: bytes.length, trimLsn: all[GENERATIONS - 1]?.lsn ?? 0 };
 }
 
 function equal(a: Int32Array, b: Int32Array): boolean {

@@ -26,8 +26,10 @@ export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptio
   for (;;) {
     if (group.gather() === 0) {
       if (group.stopping) return;
-      if (group.doorbell.sleep(IDLE_SLEEP_MS, ready)) continue;
-      writer.mark?.();
+      const rung = group.doorbell.sleep(IDLE_SLEEP_MS, ready);
+      if (group.waiting()) continue;
+      // Rung for a message, or for nothing.
+      if (!rung) writer.mark?.();
       await turn();
       continue;
     }

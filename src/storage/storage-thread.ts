@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EngineMemory } from '../shard/memory.ts';
 import { openStore } from './open.ts';
 import { runStorage } from './storage-loop.ts';
-import { type StoreAddress, StoreError, type StoreErrorCode, type WriterOptions } from './store.ts';
+import { type JournalWriter, type StoreAddress, StoreError, type StoreErrorCode, type WriterOptions } from './store.ts';
 
 /** What the server hands to the storage thread. */
 export interface StorageThreadData {
@@ -14,7 +14,7 @@ export interface StorageThreadData {
 /** What it is asked. */
 export type StorageRequest =
   | { ask: 'trim'; segment: number; lsn: number }
-  /** Answered by a position up to which all that is durable by now can be read. */
+  /** Answered by a position up to which all that was committed by now can be read, when it would survive a power loss. */
   | { ask: 'position' };
 
 /** What it tells. */
@@ -34,6 +34,8 @@ export async function storageThread(data: StorageThreadData, port: MessagePort):
     const writer = store.writer(data.writer);
     port.on('message', (request: StorageRequest) => {
       if (request.ask === 'position') {
+        // A sync that fails is final for the next commit too, which ends the thread.
+        attemptSync(writer);
         tell({ tell: 'position', position: writer.position });
         return;
       }
@@ -55,6 +57,14 @@ export async function storageThread(data: StorageThreadData, port: MessagePort):
   } finally {
     await store.close().catch(() => {});
     port.close();
+  }
+}
+
+function attemptSync(writer: JournalWriter): void {
+  try {
+    writer.sync?.();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
   }
 }
 

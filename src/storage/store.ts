@@ -136,6 +136,8 @@ export interface JournalWriter {
   commit(): Promise<void> | undefined;
   /** Called when nothing has come for a while: lets the writer note, without a sync, that what was written last is whole. */
   mark?(): void;
+  /** Has what was committed survive a power loss, whatever the level: for a snapshot that must not be ahead of its journal. */
+  sync?(): void;
   /** Bytes of journal that a start would have to read. */
   readonly bytes: number;
   /** What a reader may read up to now: see ReaderOptions.untilPosition. */

@@ -19,7 +19,12 @@ export class Desk {
   private readonly judge: Judge;
   private readonly now: () => number;
 
-  constructor(link: Link, judge: Judge, now: () => number, who: { holder: string; lane: number; start: number }) {
+  constructor(
+    link: Link,
+    judge: Judge,
+    now: () => number,
+    who: { holder: string; lane: number; start: number },
+  ) {
     this.link = link;
     this.judge = judge;
     this.now = now;
@@ -32,11 +37,12 @@ export class Desk {
     return this.link.open;
   }
 
+  get pending(): number {
+    return this.link.pending;
+  }
+
   /** Sends a frame; resolves when all of it is answered or the connection has ended. */
-  async send(
-    intents: readonly Intent[],
-    onPlaced: (hold: HoldRecord) => void = () => {},
-  ): Promise<Entry[]> {
+  async send(intents: readonly Intent[], onPlaced: (hold: HoldRecord) => void = () => {}): Promise<Entry[]> {
     if (!this.open || intents.length === 0) return [];
     const sentMs = this.now();
     const entries: Entry[] = [];
@@ -50,7 +56,8 @@ export class Desk {
       answered.push(
         new Promise((resolve) => {
           const onAnswer = (answer: Answer | null): void => {
-            if (answer?.[0] === Status.MALFORMED) throw new Error(`a client sent what is MALFORMED: ${op} ${args}`);
+            if (answer?.[0] === Status.MALFORMED)
+              throw new Error(`a client sent what is MALFORMED: ${op} ${args}`);
             entry.heardMs = this.now();
             entry.answer = answer;
             const placed = this.judge.resolved(entry);

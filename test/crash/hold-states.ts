@@ -58,15 +58,21 @@ export function after(
   for (const state of states) {
     for (const outcome of outcomes(state, command, when, soldRetentionMs)) {
       if (answer !== undefined) {
-        const seen = fit(outcome, command, answer);
+        const seen = match(outcome, command, answer);
         if (seen !== undefined) next.push(seen);
-      } else if (outcome.next.state !== HoldState.EXPIRED && outcome.next.state !== 0 && !same(outcome.next, state)) {
+      } else if (
+        outcome.next.state !== HoldState.EXPIRED &&
+        outcome.next.state !== 0 &&
+        !same(outcome.next, state)
+      ) {
         // That it expires needs no command; whatever is asked next will consider it.
         next.push({ ...outcome.next, happened: state.happened + 1 });
       }
     }
   }
-  return next.filter((one, at) => next.findIndex((other) => same(one, other) && one.happened === other.happened) === at);
+  return next.filter(
+    (one, at) => next.findIndex((other) => same(one, other) && one.happened === other.happened) === at,
+  );
 }
 
 export function same(one: Possible, other: Possible): boolean {
@@ -103,7 +109,8 @@ function ofOpen(hold: Possible, { op, args }: HoldCommand, when: Span): Outcome 
       if (first !== undefined && of !== undefined && has === of - first) return done(hold, has);
       if (first !== undefined && first > has) return refused(hold, Status.EXCEEDS_HOLD, has);
       if (of !== undefined && of !== has) return refused(hold, Status.CHANGED, has);
-      if (first === undefined || first === has) return done({ ...hold, state: HoldState.RELEASED, ends: when }, 0);
+      if (first === undefined || first === has)
+        return done({ ...hold, state: HoldState.RELEASED, ends: when }, 0);
       return done({ ...hold, units: has - first }, has - first);
     }
     case Op.EXTEND: {
@@ -125,7 +132,8 @@ function ofEnded(hold: Possible, { op, args }: HoldCommand, when: Span, soldRete
   const { state, units, sold } = hold;
   const gone = { answer: [exactly(Status.UNKNOWN_HOLD)], next: { ...hold, state: 0 } };
   if (state === 0) return [gone];
-  const forgotten = state !== HoldState.CONFIRMED || when.to >= hold.ends.from + soldRetentionMs ? [gone] : [];
+  const forgotten =
+    state !== HoldState.CONFIRMED || when.to >= hold.ends.from + soldRetentionMs ? [gone] : [];
   if (op === Op.READ_HOLD) {
     const returned = state === HoldState.CONFIRMED ? units - sold : 0;
     return [read(hold, state, 0, sold, returned), ...forgotten];
@@ -138,7 +146,8 @@ function ofEnded(hold: Possible, { op, args }: HoldCommand, when: Span, soldRete
     return [done(hold, 0), ...forgotten];
   }
   if (op !== Op.RETURN || state !== HoldState.CONFIRMED) return [refusedAsEnded(hold), ...forgotten];
-  if (of !== undefined && sold === (first === undefined ? 0 : of - first)) return [done(hold, sold), ...forgotten];
+  if (of !== undefined && sold === (first === undefined ? 0 : of - first))
+    return [done(hold, sold), ...forgotten];
   if (first !== undefined && first > sold) return [refused(hold, Status.EXCEEDS_HOLD, sold), ...forgotten];
   if (of !== undefined && of !== sold) return [refused(hold, Status.CHANGED, sold), ...forgotten];
   const left = sold - (first ?? sold);
@@ -152,7 +161,15 @@ function refusedAsEnded(hold: Possible): Outcome {
 }
 
 function read(hold: Possible, state: number, held: number, sold: number, returned: number): Outcome {
-  const answer = [exactly(Status.OK), exactly(state), ALWAYS, exactly(held), exactly(sold), exactly(returned), hold.ends];
+  const answer = [
+    exactly(Status.OK),
+    exactly(state),
+    ALWAYS,
+    exactly(held),
+    exactly(sold),
+    exactly(returned),
+    hold.ends,
+  ];
   return { answer, next: { ...hold, state } };
 }
 
@@ -169,7 +186,7 @@ function exactly(value: number): Span {
 }
 
 /** The hold afterwards, with what the answer tells more exactly; undefined when this is not the answer. */
-function fit({ answer, next }: Outcome, { op }: HoldCommand, actual: Answer): Possible | undefined {
+function match({ answer, next }: Outcome, { op }: HoldCommand, actual: Answer): Possible | undefined {
   if (actual.length !== answer.length) return undefined;
   for (const [at, { from, to }] of answer.entries()) {
     const value = actual[at];

@@ -1,7 +1,16 @@
 import { HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { Status, statusName } from '../../protocol/status.ts';
-import { type Answer, after, type Possible, same, type Span } from './hold-states.ts';
-import { type Entry, type HoldRecord, inWords, type KeyRecord, keep, keyName, type PossibleStock, type SkuRecord } from './records.ts';
+import { type Answer, after, type Possible, type Span, same } from './hold-states.ts';
+import {
+  type Entry,
+  type HoldRecord,
+  inWords,
+  type KeyRecord,
+  keep,
+  keyName,
+  type PossibleStock,
+  type SkuRecord,
+} from './records.ts';
 import type { ServerTime } from './server-time.ts';
 import { type Invariant, Tally } from './tally.ts';
 
@@ -48,8 +57,10 @@ export class Judge {
   /** The server was started again, and its clock was looked at. */
   started(time: ServerTime): void {
     const jump = this.time.known ? time.jumpFrom(this.time) : 0;
-    if (jump < 0) this.tally.violate('clock', `the server's time went back by ${Math.ceil(-jump)} ms over a restart`);
-    else if (jump > 0) this.tally.violate('clock', `the server's time jumped ahead by ${Math.ceil(jump)} ms over a restart`);
+    if (jump < 0)
+      this.tally.violate('clock', `the server's time went back by ${Math.ceil(-jump)} ms over a restart`);
+    else if (jump > 0)
+      this.tally.violate('clock', `the server's time jumped ahead by ${Math.ceil(jump)} ms over a restart`);
     this.time = time;
   }
 
@@ -123,8 +134,8 @@ export class Judge {
     this.violate('I1', `segment ${entry.args[0]}: ${violations} violations, ${counts}`, [entry]);
   }
 
-  /** An audit is over: what has ended and was read often enough is only counted from now on. */
-  retire(): void {
+  /** An audit is over: what has ended and was read after several starts is only counted from now on. */
+  retire(nowMs: number): void {
     for (const hold of this.holds.values()) {
       if (hold.confused || hold.waiting.length > 0 || hold.states.length !== 1) continue;
       const [{ state, sold }] = hold.states;
@@ -133,7 +144,7 @@ export class Judge {
       this.forget(hold);
     }
     for (const [name, key] of this.keys) {
-      if (key.hold !== undefined && !this.holds.has(key.hold.id)) this.keys.delete(name);
+      if (key.unknown === 0 && !this.remembers(key, nowMs)) this.keys.delete(name);
     }
   }
 
@@ -152,7 +163,9 @@ export class Judge {
   /** When the last of the holds ends that are known to be open, by the clock of the clients at the latest; 0 for none. */
   lastDeadline(nowMs: number): number {
     const behind = this.time.span(nowMs, nowMs).from - nowMs;
-    const open = [...this.holds.values()].flatMap((hold) => hold.states).filter(({ state }) => state === HoldState.HELD);
+    const open = [...this.holds.values()]
+      .flatMap((hold) => hold.states)
+      .filter(({ state }) => state === HoldState.HELD);
     return Math.max(0, ...open.map(({ ends }) => ends.to - behind));
   }
 
@@ -169,7 +182,8 @@ export class Judge {
     const sku = this.sku(name);
     const key = keyText === undefined ? undefined : this.keys.get(keyName(entry.holder, name, keyText));
     const answer = entry.answer as Answer | null;
-    if (key !== undefined) return this.placedWithKey(key, entry, quantity === key.quantity && ttlMs === key.ttlMs);
+    if (key !== undefined)
+      return this.placedWithKey(key, entry, quantity === key.quantity && ttlMs === key.ttlMs);
     if (answer === null) {
       // Nobody will ever learn its id: it may be held until its deadline, and cannot be sold.
       this.tally.unknown++;
@@ -193,6 +207,11 @@ export class Judge {
     const when = this.when(entry);
     if (key.hold === undefined) {
       if (!sameBody) return undefined;
+      if (status === Status.KEY_CONFLICT) {
+        const what = `key ${key.key} of ${key.holder} was sent with one body only, and got ${inAnswer(answer)}`;
+        this.violate('I4', what, [entry]);
+        return undefined;
+      }
       const placedAt = deadline - key.ttlMs;
       const happened = status === Status.OK && placedAt < when.from;
       if (key.unknown > 0) {
@@ -232,7 +251,11 @@ export class Judge {
     const before = this.holds.get(id);
     if (before !== undefined) this.violate('I2', `hold ${id} was given out twice`, [...before.log, entry]);
     if (deadline < when.from + ttlMs || deadline > when.to + ttlMs) {
-      this.violate('I2', `hold ${id} of ${sku.name} got the deadline ${deadline}, ${ttlMs} ms from no time at which it can have been placed`, record.log);
+      this.violate(
+        'I2',
+        `hold ${id} of ${sku.name} got the deadline ${deadline}, ${ttlMs} ms from no time at which it can have been placed`,
+        record.log,
+      );
     }
     this.holds.set(id, record);
     sku.holds.add(record);
@@ -257,16 +280,34 @@ export class Judge {
       this.adopt(hold, entry);
       return;
     }
-    const next = after(hold.states, command, this.when(entry), lost ? undefined : answer, this.options.soldRetentionMs);
+    const next = after(
+      hold.states,
+      command,
+      this.when(entry),
+      lost ? undefined : answer,
+      this.options.soldRetentionMs,
+    );
     const [first] = next;
-    if (first === undefined || (op === Op.READ_HOLD && status === Status.OK && answer?.[2] !== hold.sku.name)) {
+    if (
+      first === undefined ||
+      (op === Op.READ_HOLD && status === Status.OK && answer?.[2] !== hold.sku.name)
+    ) {
       const expected = hold.states.map(describe).join(', or ');
-      this.violate(accuse(hold, entry), `hold ${hold.id} of ${hold.sku.name} is ${expected}; it got ${inAnswer(answer as Answer)}`, hold.log);
+      this.violate(
+        accuse(hold, entry),
+        `hold ${hold.id} of ${hold.sku.name} is ${expected}; it got ${inAnswer(answer as Answer)}`,
+        hold.log,
+      );
       hold.confused = true;
       this.adopt(hold, entry);
       return;
     }
-    if (op === Op.CONFIRM && status === Status.OK && hold.states.some(({ state }) => state === HoldState.HELD)) this.tally.confirmed++;
+    if (
+      op === Op.CONFIRM &&
+      status === Status.OK &&
+      hold.states.some(({ state }) => state === HoldState.HELD)
+    )
+      this.tally.confirmed++;
     hold.states = next;
     this.settle(hold);
     if (next.length === 1 && first.state === 0) {
@@ -313,7 +354,12 @@ export class Judge {
 
   /** STOCK was answered, or not. There is one at a time for a SKU. */
   private stocked(entry: Entry): void {
-    const [name, mode, amount, perHold, perHolder, ttlMs] = entry.args as [string, number, number, ...(number | undefined)[]];
+    const [name, mode, amount, perHold, perHolder, ttlMs] = entry.args as [
+      string,
+      number,
+      number,
+      ...(number | undefined)[],
+    ];
     const sku = this.sku(name);
     keep(sku.log, entry);
     const answer = entry.answer as Answer | null;
@@ -331,10 +377,17 @@ export class Judge {
     }
     const [status, available, held, sold, total] = answer as number[];
     if (isNotTaken(status)) return;
-    if (available + held + sold !== total) this.violate('I1', `${name}: ${available} + ${held} + ${sold} is not ${total}`, sku.log);
-    const next = (status === Status.OK ? sku.stocks.map(changed) : sku.stocks).filter((stock) => stock.total === total);
+    if (available + held + sold !== total)
+      this.violate('I1', `${name}: ${available} + ${held} + ${sold} is not ${total}`, sku.log);
+    const next = (status === Status.OK ? sku.stocks.map(changed) : sku.stocks).filter(
+      (stock) => stock.total === total,
+    );
     if (next.length === 0) {
-      this.violate('I2', `${name} had ${sku.stocks.map((stock) => stock.total).join(' or ')} units; STOCK got ${inAnswer(answer)}`, sku.log);
+      this.violate(
+        'I2',
+        `${name} had ${sku.stocks.map((stock) => stock.total).join(' or ')} units; STOCK got ${inAnswer(answer)}`,
+        sku.log,
+      );
       sku.stocks = [{ ...changed(sku.stocks[0]), total }];
     } else {
       sku.stocks = next;
@@ -348,7 +401,11 @@ export class Judge {
     const [status, available, held, sold, total] = (entry.answer ?? [Status.BUSY]) as number[];
     if (status !== Status.OK) return;
     if (available + held + sold === total && Math.min(available, held, sold) >= 0) return;
-    this.violate('I1', `${entry.args[0]}: ${available} available + ${held} held + ${sold} sold, ${total} in total`, [entry]);
+    this.violate(
+      'I1',
+      `${entry.args[0]}: ${available} available + ${held} held + ${sold} sold, ${total} in total`,
+      [entry],
+    );
   }
 
   private checkStock(sku: SkuRecord, answer: Answer): void {
@@ -357,7 +414,11 @@ export class Judge {
     const [before] = sku.stocks as [PossibleStock];
     const found = sku.stocks.some((stock) => isEqual(stock, read));
     if (!found) {
-      this.violate('I2', `${sku.name} has ${JSON.stringify(read)}, and was given ${sku.stocks.map((stock) => JSON.stringify(stock)).join(' or ')}`, sku.log);
+      this.violate(
+        'I2',
+        `${sku.name} has ${JSON.stringify(read)}, and was given ${sku.stocks.map((stock) => JSON.stringify(stock)).join(' or ')}`,
+        sku.log,
+      );
     } else if (sku.unknown > 0) {
       // One STOCK at a time is sent, and the books are looked at before the next one.
       this.tally.notHappened += isEqual(before, read) ? sku.unknown : 0;
@@ -385,8 +446,10 @@ export class Judge {
       byHolder.set(hold.holder, (byHolder.get(hold.holder) ?? 0) + unitsOpen + Math.min(...units));
     }
     const logs = [...sku.log, ...[...sku.holds].slice(-3).flatMap((hold) => hold.log)];
-    if (sold < least) this.violate('I2', `${sku.name}: ${sold} sold, and clients were told of ${least}`, logs);
-    if (sold > most) this.violate('I1', `${sku.name}: ${sold} sold, and clients asked for ${most} at most`, logs);
+    if (sold < least)
+      this.violate('I2', `${sku.name}: ${sold} sold, and clients were told of ${least}`, logs);
+    if (sold > most)
+      this.violate('I1', `${sku.name}: ${sold} sold, and clients asked for ${most} at most`, logs);
     if (sold < least || sold > most) sku.soldBefore += sold < least ? sold - least : sold - most;
     if (held < open) this.violate('I2', `${sku.name}: ${held} held, and clients were told of ${open}`, logs);
     for (const [holder, units] of byHolder) {
@@ -412,7 +475,8 @@ export class Judge {
 function accuse({ states, log }: HoldRecord, entry: Entry): Invariant {
   const claimed = claimedState(entry);
   if (claimed === 0 || states.some(({ state }) => state === claimed)) return 'I2';
-  if (states.some(({ state }) => state === HoldState.HELD)) return claimed === HoldState.EXPIRED ? 'I2' : 'I5';
+  if (states.some(({ state }) => state === HoldState.HELD))
+    return claimed === HoldState.EXPIRED ? 'I2' : 'I5';
   const restarted = log.some(({ start, answer }) => answer !== undefined && start < entry.start);
   return claimed === HoldState.HELD && restarted ? 'I2' : 'I5';
 }
@@ -436,9 +500,10 @@ function isNotTaken(status: number): boolean {
 }
 
 function isOnHold(op: number): boolean {
-  return op === Op.CONFIRM || op === Op.RELEASE || op === Op.EXTEND || op === Op.RETURN || op === Op.READ_HOLD;
+  return (
+    op === Op.CONFIRM || op === Op.RELEASE || op === Op.EXTEND || op === Op.RETURN || op === Op.READ_HOLD
+  );
 }
-
 
 function isEqual(one: PossibleStock, other: PossibleStock): boolean {
   return Object.entries(one).every(([name, value]) => other[name as keyof PossibleStock] === value);

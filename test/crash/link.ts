@@ -56,6 +56,11 @@ export class Link {
     return link;
   }
 
+  /** Commands that wait for an answer. */
+  get pending(): number {
+    return this.waiting.size;
+  }
+
   /** Sends commands in one frame, in this order. */
   send(calls: readonly Call[]): void {
     const parts = calls.map(({ op, args, onAnswer }) => {

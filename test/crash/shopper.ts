@@ -56,6 +56,11 @@ export class Shopper {
     }
   }
 
+  /** A hold that became known when its HOLD was sent again. */
+  take(hold: HoldRecord): void {
+    this.hands[0]?.push(hold);
+  }
+
   /** HOLDs whose answers are missing, to be sent again; one in four is given up. */
   missing(): Intent[] {
     const intents: Intent[] = [];
@@ -69,12 +74,10 @@ export class Shopper {
 
   /** HOLDs with keys that the server has to know: with the same body, and with another one. */
   known(nowMs: number): Intent[] {
-    const intents: Intent[] = [];
-    for (const key of this.recentKeys.filter((one) => one.hold !== undefined && this.judge.remembers(one, nowMs))) {
-      intents.push(this.prng.oneIn(3) ? withAnotherBody(key) : again(key));
-    }
-    this.recentKeys.length = 0;
-    return intents;
+    const keys = this.recentKeys.filter((key) => key.hold !== undefined && this.judge.remembers(key, nowMs));
+    // Some are asked for again after the next start.
+    this.recentKeys.splice(0, this.recentKeys.length, ...keys.filter(() => this.prng.oneIn(3)));
+    return keys.map((key) => (this.prng.oneIn(3) ? withAnotherBody(key) : again(key)));
   }
 
   /** The next one or two commands. */
@@ -83,7 +86,8 @@ export class Shopper {
     const at = this.prng.below(hand.length);
     const hold = hand[at] as HoldRecord;
     const state = hold.states[0]?.state ?? 0;
-    if (hold.confused || state === 0 || state > HoldState.CONFIRMED) {
+    const isOver = state > HoldState.CONFIRMED || this.judge.holds.get(hold.id) !== hold;
+    if (hold.confused || isOver) {
       hand.splice(at, 1);
       return this.placing();
     }
@@ -142,7 +146,8 @@ export class Shopper {
     const { prng } = this;
     const { units, sold } = hold.states[0] ?? { units: 1, sold: 1 };
     // A confirm once more gives the first answer again.
-    if (!prng.oneIn(3) || sold === 0) return [{ op: Op.CONFIRM, args: [hold.id, prng.oneIn(2) ? units : undefined] }];
+    if (!prng.oneIn(3) || sold === 0)
+      return [{ op: Op.CONFIRM, args: [hold.id, prng.oneIn(2) ? units : undefined] }];
     if (prng.oneIn(2)) return [{ op: Op.RETURN, args: [hold.id, undefined, undefined] }];
     return [{ op: Op.RETURN, args: [hold.id, 1 + prng.below(sold), sold] }];
   }

@@ -10,35 +10,39 @@ import { killAndRecover, makeDisk, openJournal, recoverAll } from './file-fixtur
 import { errno } from './memory-layer.ts';
 
 describe('a full disk', () => {
-  it('refuses a group at any byte, keeps it, and writes it once when there is room', async () => {
-    for (let room = 0; room < 260; room += 4) {
-      const disk = makeDisk(512);
-      const { append, writer, maker, close } = await openJournal(disk);
-      const events = append(4);
-      const position = writer.position;
-      disk.layer.room = room;
-      const lot = maker.make(1, 12);
-      writer.add(lot, 0, lot.length);
-      for (let attempt = 0; attempt < 3; attempt++) {
-        expect(
-          codeOf(() => writer.commit()),
-          `room for ${room} bytes`,
-        ).toBe('FULL');
+  it.each([512, 1024])(
+    'refuses a group at any byte, and writes it once when there is room (files of %i bytes)',
+    async (fileBytes) => {
+      for (let room = 0; room < 260; room += 4) {
+        const disk = makeDisk(fileBytes);
+        const { append, writer, maker, close } = await openJournal(disk);
+        const events = append(4);
+        const position = writer.position;
+        disk.layer.room = room;
+        const lot = maker.make(1, 12);
+        writer.add(lot, 0, lot.length);
+        for (let attempt = 0; attempt < 3; attempt++) {
+          expect(
+            codeOf(() => writer.commit()),
+            `room for ${room} bytes`,
+          ).toBe('FULL');
+          writer.mark?.();
+        }
+        const rolled = writer.position - position;
+        expect(rolled).toBeLessThanOrEqual(2);
+        // What comes meanwhile belongs to the same group.
+        const more = maker.make(0, 20);
+        writer.add(more, 0, more.length);
+        expect(codeOf(() => writer.commit())).toBe('FULL');
+        disk.layer.room = Number.POSITIVE_INFINITY;
         writer.mark?.();
+        await writer.commit();
+        events.push(...splitEvents(more), ...append(1));
+        await close();
+        expect((await recoverAll(disk)).events).toEqual([...events, ...splitEvents(lot)]);
       }
-      const rolled = writer.position - position;
-      expect(rolled).toBeLessThanOrEqual(2);
-      // What comes meanwhile belongs to the same group.
-      const more = maker.make(0, 2);
-      writer.add(more, 0, more.length);
-      expect(codeOf(() => writer.commit())).toBe('FULL');
-      disk.layer.room = Number.POSITIVE_INFINITY;
-      await writer.commit();
-      events.push(...splitEvents(more), ...append(1));
-      await close();
-      expect((await recoverAll(disk)).events).toEqual([...events, ...splitEvents(lot)]);
-    }
-  });
+    },
+  );
 
   it('leaves what was acknowledged when the server is killed meanwhile', async () => {
     for (let room = 0; room < 400; room += 4) {
@@ -54,6 +58,30 @@ describe('a full disk', () => {
       // Not acknowledged, so there whole or not at all.
       const all = [...events, ...splitEvents(lot)];
       expect(found).toEqual(code === 'none' || found.length > events.length ? all : events);
+    }
+  });
+
+  it('lets a trim leave enough to go on from', async () => {
+    for (let room = 0; room < 400; room += 4) {
+      const disk = makeDisk(512);
+      const { append, writer, maker } = await openJournal(disk);
+      append(8);
+      const before = maker.lsns.slice();
+      disk.layer.room = room;
+      const lot = maker.make(0, 8);
+      writer.add(lot, 0, lot.length);
+      codeOf(() => writer.commit());
+      await writer.trim(0, before[0]);
+      disk.layer.room = Number.POSITIVE_INFINITY;
+      disk.layer.kill();
+      // The next start may trim all, and be killed before it writes.
+      const next = await openJournal(disk);
+      await next.writer.trim(0, next.maker.lsns[0]);
+      disk.layer.kill();
+      const last = await openJournal(disk);
+      const more = last.append(2, 1);
+      await last.close();
+      expect((await recoverAll(disk)).events.slice(-more.length), `room for ${room} bytes`).toEqual(more);
     }
   });
 

@@ -76,4 +76,15 @@ describe('a trim', () => {
     expect(read.slice(-kept.length)).toEqual(kept);
     await close();
   });
+
+  it('syncs what comes after the files before they go, whatever the level', async () => {
+    const disk = makeDisk(512);
+    const { append, writer, maker, close } = await openJournal(disk, 'journal');
+    for (let group = 0; group < 10; group++) append(3);
+    const calls: string[] = [];
+    disk.layer.fault = (call) => void calls.push(call);
+    await writer.trim(0, maker.lsns[0]);
+    expect(calls.slice(0, 3)).toEqual(['fdatasync', 'unlink', 'syncDirectory']);
+    await close();
+  });
 });

@@ -19,6 +19,9 @@ export interface CrashReport {
   readonly trimmedFiles: number;
 }
 
+/** What ends the runs; either of both, by chance, shows whether what a kill left is durable once it was recovered. */
+export type Ends = 'power' | 'kill' | 'either';
+
 interface World {
   readonly prng: Prng;
   readonly ack: AckLevel;
@@ -41,15 +44,15 @@ interface World {
 }
 
 /**
- * Runs a store through several runs, each ended by a loss of power (with `kills`: by a kill of the process) at any call of the file
+ * Runs a store through several runs, each ended by a loss of power, or by a kill of the process, at any call of the file
  * system, and looks each time whether everything that was acknowledged is there, in order, with nothing that nobody added.
  */
-export async function crashRuns(seed: number, ack: AckLevel, kills: boolean): Promise<CrashReport> {
+export async function crashRuns(seed: number, ack: AckLevel, ends: Ends): Promise<CrashReport> {
   const prng = new Prng(seed);
   const world: World = {
     prng,
     ack,
-    lasting: kills || ack === 'sync',
+    lasting: ends === 'kill' || ack === 'sync',
     fileBytes: prng.pick(SECTOR_FILES),
     layer: new MemoryLayer(),
     boot: 1,
@@ -65,6 +68,8 @@ export async function crashRuns(seed: number, ack: AckLevel, kills: boolean): Pr
     world.layer.fault = () => {
       if (--left <= 0) throw new PowerLost();
     };
+    const kills = ends === 'kill' || (ends === 'either' && prng.oneIn(2));
+    world.layer.cutShort = (bytes) => bytes;
     if (kills) world.layer.cutShort = (bytes) => prng.below(bytes + 1);
     try {
       await oneRun(world);

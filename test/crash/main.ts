@@ -1,0 +1,85 @@
+import { randomInt } from 'node:crypto';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { FAILPOINTS, type Failpoint, FLAWS, type Flaw } from '../../src/storage/failpoints.ts';
+import { ACK_LEVELS, type AckLevel, isStoreUrl } from '../../src/storage/store.ts';
+import { noRedis } from '../fixtures/redis.ts';
+import { progressLine, toJson, toText } from './report.ts';
+import { runCrash } from './run.ts';
+
+interface Flags {
+  kills: number;
+  seed: number;
+  store: string;
+  ack: AckLevel;
+  failpoint?: Failpoint | 'each';
+  flaw?: Flaw;
+  json?: true;
+}
+
+const program = new Command('crash')
+  .description(
+    'Kills a real server under load and starts it again, as often as asked, and holds what clients were told against what is there.',
+  )
+  .option(
+    '--kills <count>',
+    'ends of the server: by SIGKILL, at failpoints, now and then by SIGTERM',
+    wholeNumber,
+    20,
+  )
+  .option(
+    '--seed <number>',
+    'replays the intents and the faults of a run; drawn unless given',
+    wholeNumber,
+    randomInt(2 ** 31),
+  )
+  .option(
+    '--store <store>',
+    'file, redis (a redis-server of its own, which is killed and stopped too), or an address',
+    store,
+    'file',
+  )
+  .addOption(
+    new Option('--ack <level>', 'when a change is acknowledged').choices(ACK_LEVELS.slice(1)).default('sync'),
+  )
+  .addOption(
+    new Option(
+      '--failpoint <name>',
+      'dies at this one only, or at each of them once before the other rounds',
+    ).choices(['each', ...FAILPOINTS]),
+  )
+  .addOption(
+    new Option('--flaw <name>', 'has the server make a mistake, which the judge must find').choices(FLAWS),
+  )
+  .option('--json', 'print one JSON object in place of the text');
+
+// A signal ends the process by way of exit, so that the servers that were started end too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
+const { kills, seed, store: url, ack, failpoint, flaw, json } = program.parse().opts<Flags>();
+if (url === 'redis' && noRedis !== undefined) {
+  console.error(noRedis);
+  process.exit(1);
+}
+const report = await runCrash({
+  kills,
+  seed,
+  store: url,
+  ack,
+  failpoint,
+  flaw,
+  onRound: (done, run) => console.error(progressLine(done, kills, run)),
+});
+console.log(json ? JSON.stringify(toJson(report)) : toText(report));
+process.exitCode = report.tally.violated > 0 ? 1 : 0;
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
+function store(text: string): string {
+  if (text !== 'file' && text !== 'redis' && !isStoreUrl(text)) {
+    throw new InvalidArgumentError('It must be file, redis, or an address such as file:/tmp/crash.');
+  }
+  return text;
+}

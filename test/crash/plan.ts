@@ -1,0 +1,61 @@
+import type { Prng } from '../../src/base/prng.ts';
+import { FAILPOINTS, type Failpoint } from '../../src/storage/failpoints.ts';
+
+/** What happens to the server in one round, from one start to its end. */
+export type Round =
+  /** SIGKILL so long after the load began. */
+  | { readonly fault: 'kill'; readonly afterMs: number }
+  /** SIGKILL so long after the process started: in the midst of recovery, or shortly after it. */
+  | { readonly fault: 'kill-in-recovery'; readonly afterMs: number }
+  /** It dies by itself at the n-th passage of a failpoint. */
+  | { readonly fault: 'failpoint'; readonly name: Failpoint; readonly passage: number }
+  /** SIGTERM: an orderly end. */
+  | { readonly fault: 'term'; readonly afterMs: number }
+  /** Redis is killed by SIGKILL, or stopped by SIGSTOP, goes on after a while, and then the server is killed. */
+  | { readonly fault: 'redis-kill' | 'redis-stop'; readonly afterMs: number; readonly awayMs: number };
+
+export interface PlanOptions {
+  readonly rounds: number;
+  readonly redis: boolean;
+  /** Only this failpoint, or every one of them once before anything else. */
+  readonly failpoint: Failpoint | 'each' | undefined;
+}
+
+/** A start takes about so long, ms: kills in recovery are spread over it. */
+const START_MS = 1300;
+/** Load before a kill: short mostly, and now and then long enough for snapshots and trims. */
+const SHORT_MS = 500;
+const LONG_MS = 1800;
+
+/** The rounds of a run, from its seed. */
+export function planRounds(prng: Prng, { rounds, redis, failpoint }: PlanOptions): Round[] {
+  const deck: Failpoint[] = [];
+  const draw = (): Failpoint => {
+    if (deck.length === 0) deck.push(...shuffled(prng, FAILPOINTS));
+    return deck.pop() as Failpoint;
+  };
+  return Array.from({ length: rounds }, (_, round) => {
+    if (failpoint === 'each' && round < FAILPOINTS.length) return atFailpoint(prng, draw());
+    if (failpoint !== undefined && failpoint !== 'each') return atFailpoint(prng, failpoint);
+    const dice = prng.below(100);
+    if (redis && dice < 20) {
+      const fault = dice < 10 ? 'redis-kill' : 'redis-stop';
+      return { fault, afterMs: 50 + prng.below(400), awayMs: 50 + prng.below(1500) };
+    }
+    if (dice < 42) return atFailpoint(prng, draw());
+    if (dice < 56) return { fault: 'kill-in-recovery', afterMs: prng.below(START_MS) };
+    if (dice < 61) return { fault: 'term', afterMs: prng.below(SHORT_MS) };
+    return { fault: 'kill', afterMs: prng.below(prng.oneIn(5) ? LONG_MS : SHORT_MS) };
+  });
+}
+
+function atFailpoint(prng: Prng, name: Failpoint): Round {
+  // There are hundreds of groups a second, and few snapshots and trims.
+  const most = name.startsWith('snapshot') ? 4 : name.startsWith('trim') ? 1 : 100;
+  return { fault: 'failpoint', name, passage: 1 + prng.below(most) };
+}
+
+function shuffled<T>(prng: Prng, list: readonly T[]): T[] {
+  const rest = [...list];
+  return list.map(() => rest.splice(prng.below(rest.length), 1)[0] as T);
+}
