@@ -71,9 +71,9 @@ async function dump(store: string | undefined, options: DumpOptions): Promise<vo
   const settings = storeSettings(store, options);
   const pair = await openPair(settings.store, settings.snapshots, false);
   // Whoever reads has enough, as `head` does: that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === 'EPIPE' ? 0 : ExitCode.INTERNAL),
-  );
+  const onError = (error: NodeJS.ErrnoException): void =>
+    process.exit(error.code === 'EPIPE' ? ExitCode.OK : ExitCode.INTERNAL);
+  process.stdout.on('error', onError);
   try {
     const events = new JournalDump(pair, await filterOf(pair, options));
     const all = await writeEvents(
@@ -88,6 +88,7 @@ async function dump(store: string | undefined, options: DumpOptions): Promise<vo
     }
     if (all) await sayWhyItEnds(pair, events);
   } finally {
+    process.stdout.off('error', onError);
     await closePair(pair);
   }
 }

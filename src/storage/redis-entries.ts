@@ -1,14 +1,8 @@
-import { Event, EventType, eventBytes, eventSegment, eventType } from '../core/events.ts';
+import { Event, EventType, eventBytes, eventLsns, eventSegment, eventType } from '../core/events.ts';
 import { crc32cWords } from './crc32c.ts';
 
-/** Words of the shortest event: its head, time and LSN, and one more, padded. */
+/** Of the shortest event: time, LSN and one word more. */
 const MIN_PAYLOAD_BYTES = 12;
-
-/** LSNs that an event takes: one, but an EXPIRED one for each hold in it. `at` is the event's first word. */
-export function lsnsCovered(i32: Int32Array, at: number): number {
-  if (eventType(i32[at + Event.TAG] as number) !== EventType.EXPIRED) return 1;
-  return ((i32[at + Event.BYTES] as number) - 8) >> 2;
-}
 
 /** CRC32C of an entry's events, as it stands beside them: eight hexadecimal digits. Nothing else would notice a damaged file of Redis'. */
 export function entryChecksum(i32: Int32Array, from: number, words: number): string {
@@ -48,7 +42,7 @@ export function checkEntry(
     }
     const since = ((i32[at + Event.LSN] as number) - (i32[from + Event.LSN] as number)) | 0;
     if (since !== (lsns | 0)) return { first: 0, problem: `LSNs that do not follow each other at ${offset}` };
-    lsns += lsnsCovered(i32, at);
+    lsns += eventLsns(i32, at);
     at = next;
   }
   const first = last - lsns + 1;

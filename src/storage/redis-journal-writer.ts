@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
-import { Event, eventBytes, eventSegment } from '../core/events.ts';
+import { Event, eventBytes, eventLsns, eventSegment } from '../core/events.ts';
 import { failpoint } from './failpoints.ts';
-import { entryChecksum, lsnsCovered } from './redis-entries.ts';
+import { entryChecksum } from './redis-entries.ts';
 import type { RedisJournalEnd } from './redis-journal-reader.ts';
 import { metaKeys, segmentKeys } from './redis-keys.ts';
 import { ANSWER_MS, type RedisLink } from './redis-link.ts';
@@ -92,7 +92,7 @@ export class RedisJournalWriter implements JournalWriter {
       let to = this.#words[segment] as number;
       if (to === 0) this.#touched[this.#touchedCount++] = segment;
       this.#words[segment] = to + words;
-      this.#lsns[segment] = lsn + lsnsCovered(i32, at);
+      this.#lsns[segment] = lsn + eventLsns(i32, at);
       for (const next = at + words; at < next; ) group[to++] = i32[at++] as number;
     }
   }

@@ -1,8 +1,22 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { vi } from 'vitest';
+import { ExitCode, reportFailure } from '../../src/cli/exit.ts';
+import { program } from '../../src/cli/program.ts';
 import { connect } from '../../src/client/index.ts';
 import { startHere } from '../fixtures/server.ts';
+import type { Outcome } from './fixtures.ts';
 
 /** Ids of the holds in the store of makeStore(). */
 export interface Holds {
@@ -24,19 +38,27 @@ export interface MadeStore {
 }
 
 export const SKU = 'sneaker "air"';
+/** In segment 0 as SKU is, and in segment 1. */
+export const FILLERS = ['filler-0', 'filler-3'];
+export const OLDER_LSN = 5;
+export const NEWEST_LSN = 11;
 /** Units of SKU: 20 in total, 3 sold of which 1 came back, and 2 + 1 held. */
 export const BOOKS = { available: 15, held: 3, sold: 2, total: 20 };
 
-/** A store as a server leaves it that ran in this process: two generations of snapshots, and events behind them. */
+/**
+ * A store as a server leaves it that ran in this process: of segment 0 two generations of snapshots, at LSN 5 and 11, and one event behind
+ * them; two of segment 1, and nothing of segment 2.
+ */
 export async function makeStore(): Promise<MadeStore> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-store-'));
   const directory = join(folder, 'data');
   const url = `file:${directory}`;
-  const settings = { store: url, segments: 2, workers: 1, holdsPerSegment: 1024, keysPerSegment: 1024 };
+  const settings = { store: url, segments: 3, workers: 1, holdsPerSegment: 1024, keysPerSegment: 1024 };
   const server = await startHere({ ...settings, ack: 'sync', snapshotPeriodMs: 1 });
   const holds = await trade(server.url, directory);
   await server.stop();
-  // Events behind the last snapshot need a run in which no round of snapshots comes due.
+  keepGenerations(directory);
+  // No round of snapshots comes due in this run.
   const second = await startHere({ ...settings, ack: 'sync' });
   const client = await connect(second.url, { holder: 'bob' });
   const last = await client.hold({ sku: SKU, ttl: 3_600_000 });
@@ -49,29 +71,40 @@ export async function makeStore(): Promise<MadeStore> {
 async function trade(url: string, directory: string): Promise<Omit<Holds, 'last'>> {
   const client = await connect(url, { holder: 'alice' });
   await client.stock({ sku: SKU, total: 20, maxPerHolder: 10 });
-  for (let i = 0; i < 6; i++) await client.stock({ sku: `filler-${i}`, total: 5 });
+  for (const sku of FILLERS) await client.stock({ sku, total: 5 });
   const expired = await client.hold({ sku: SKU, quantity: 4, ttl: 1 });
   const confirmed = await client.hold({ sku: SKU, quantity: 3, ttl: 3_600_000, key: 'order-1' });
-  await snapshotsSettle(directory);
+  await snapshotAt(directory, OLDER_LSN);
+  copyFileSync(snapshotFile(directory, OLDER_LSN), join(directory, OLDER_COPY));
   await confirmed.confirm();
   const extended = await client.hold({ sku: SKU, quantity: 2, ttl: 1_800_000 });
   await extended.extend(3_600_000);
   const released = await client.hold({ sku: SKU, ttl: 60_000 });
   await released.release();
-  await snapshotsSettle(directory);
   await confirmed.returnStock(1);
-  await snapshotsSettle(directory);
+  await snapshotAt(directory, NEWEST_LSN);
   await client.close();
   return { expired: expired.id, confirmed: confirmed.id, extended: extended.id, released: released.id };
 }
 
-/** Waits until a round of snapshots has come that has nothing more to take. */
-async function snapshotsSettle(directory: string): Promise<void> {
-  const look = (): string => snapshotsOf(directory).join();
-  for (let before = ''; before === '' || before !== look(); ) {
-    before = look();
-    await new Promise((resolve) => setTimeout(resolve, 600));
-  }
+const OLDER_COPY = 'older-generation';
+
+/** A server that idles takes its last snapshot twice, by when it comes to it; tests want the generation before it, always. */
+function keepGenerations(directory: string): void {
+  const [first, ...others] = snapshotsOf(directory).filter((name) => name.startsWith('0000-'));
+  for (const name of others) rmSync(join(directory, 'snapshots', name));
+  if (!first.includes(String(NEWEST_LSN))) rmSync(join(directory, 'snapshots', first));
+  renameSync(join(directory, OLDER_COPY), snapshotFile(directory, OLDER_LSN));
+  if (!existsSync(snapshotFile(directory, NEWEST_LSN))) throw new Error(`no snapshot at LSN ${NEWEST_LSN}`);
+}
+
+/** File of segment 0's snapshot at an LSN. */
+export function snapshotFile(directory: string, lsn: number): string {
+  return join(directory, 'snapshots', `0000-${String(lsn).padStart(16, '0')}-000000.snapshot`);
+}
+
+async function snapshotAt(directory: string, lsn: number): Promise<void> {
+  while (!existsSync(snapshotFile(directory, lsn))) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 export function snapshotsOf(directory: string): string[] {
@@ -85,7 +118,10 @@ export function journalOf(directory: string): string[] {
 }
 
 /** A copy of the store, to be damaged. */
-export function copyStore({ directory, folder }: MadeStore, name: string): { directory: string; url: string } {
+export function copyStore(
+  { directory, folder }: MadeStore,
+  name: string,
+): { directory: string; url: string } {
   const copy = join(folder, name);
   cpSync(directory, copy, { recursive: true });
   return { directory: copy, url: `file:${copy}` };
@@ -100,11 +136,36 @@ export function flip(path: string, offset: number): void {
 
 /** Every file below a directory with its bytes, to see that nothing was changed. */
 export function contentsOf(directory: string): Record<string, string> {
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   return Object.fromEntries(
     files.map((file) => {
       const path = join(file.parentPath, file.name);
       return [path.slice(directory.length), readFileSync(path).toString('base64')];
     }),
   );
+}
+
+/** Runs the command line in this process, as main.ts does: a process for each run would take most of the tests' time. */
+export async function runHere(...args: string[]): Promise<Outcome> {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += text;
+      return true;
+    }),
+  );
+  const json = args.includes('--json');
+  const before = process.exitCode;
+  try {
+    await program(json).parseAsync(['node', 'holdfast', ...args]);
+    return { code: Number(process.exitCode ?? ExitCode.OK), ...written };
+  } catch (error) {
+    const code = reportFailure(error, json);
+    return { code, ...written };
+  } finally {
+    process.exitCode = before;
+    for (const spy of spies) spy.mockRestore();
+  }
 }

@@ -1,6 +1,14 @@
 import { Unpackr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { type FrameSet, holdFrames, skuName, stockFrames } from '../../perf/load/frames.ts';
+import {
+  type FrameSet,
+  holdFrame,
+  holdFrames,
+  KEY_BYTES,
+  skuName,
+  stampKeys,
+  stockFrames,
+} from '../../perf/load/frames.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 
 describe('prebuilt frames', () => {
@@ -37,10 +45,33 @@ describe('prebuilt frames', () => {
     }
   });
 
+  it.each([1, 3, 400])('of %i commands get a key for each of them', (commandsPerFrame) => {
+    const set = holdFrames({ skus: 800, commandsPerFrame, ttlMs: 100, extra: 0, keyed: true });
+    const prefix = Buffer.from('lane one');
+    const bytes = Buffer.from(set.bytes);
+    const next = stampKeys(set, bytes, prefix, 7);
+    const commands = framesOf({ ...set, bytes }).flat();
+    expect(next).toBe(7 + commands.length);
+    const keys = commands.map((command) => Buffer.from(command[5] as unknown as Uint8Array));
+    expect(keys.every((key) => key.length === KEY_BYTES && key.subarray(0, 8).equals(prefix))).toBe(true);
+    expect(keys.map((key) => Number(key.readBigUInt64BE(8)))).toEqual(commands.map((_, i) => i + 7));
+    expect(commands.map((command) => command.slice(0, 5))).toEqual(
+      framesOf(holdFrames({ skus: 800, commandsPerFrame, ttlMs: 100, extra: 0 })).flat(),
+    );
+  });
+
+  it('of one hold are like those of a set', () => {
+    const bytes = holdFrame(70_000, 12, 100);
+    const [[command]] = framesOf({ ...NO_SET, bytes, frameBytes: bytes.length });
+    expect(command).toEqual([Op.HOLD, 70_000, skuName(12), 1, 100]);
+  });
+
   it('stay within the protocol', () => {
     expect(() => holdFrames({ skus: 1, commandsPerFrame: 4000, ttlMs: 100, extra: 0 })).toThrow(RangeError);
   });
 });
+
+const NO_SET = { frames: 1, commandsPerFrame: 1, commandBytes: 0 };
 
 type Command = [op: number, id: number, sku: string, ...rest: number[]];
 

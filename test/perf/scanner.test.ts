@@ -30,6 +30,20 @@ describe('the reply scanner', () => {
     expect(scanner.byStatus[Status.HELD_OUT]).toBe(1);
   });
 
+  it('tells whose replies they are', () => {
+    const scanner = new Scanner('replies');
+    const told: [id: number, status: number][] = [];
+    scanner.onReply = (id, status) => told.push([id, status]);
+    const big = pack([2 ** 40 + 1, Status.HELD_OUT, 3, 1_800_000_000_000]);
+    feed(scanner, Buffer.concat([frame(HELLO), frame(ACCEPTED, BUSY, accepted(3)), frame(big)]), 10);
+    expect(told).toEqual([
+      [ID, Status.OK],
+      [ID, Status.BUSY],
+      [3, Status.OK],
+      [2 ** 40 + 1, Status.HELD_OUT],
+    ]);
+  });
+
   it('counts frames alone when its own come back', () => {
     const scanner = new Scanner('echo');
     feed(

@@ -35,6 +35,23 @@ describe('a server process', () => {
     await expect(server.stop()).rejects.toThrow(message);
   });
 
+  it('can be killed, which is not its failure', async () => {
+    const server = await start(READY);
+    await server.kill();
+    expect(isAlive(server.pid)).toBe(false);
+    await server.stop();
+    expect(await Promise.race([server.failure, Promise.resolve('none')])).toBe('none');
+  });
+
+  it('tells what its line says, and how long that took', async () => {
+    const server = await start(
+      "console.log(JSON.stringify({ port: 7, segments: 3, recovery: { events: 5 } })); process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1000)",
+    );
+    expect(await server.ready).toEqual({ port: 7, segments: 3, recovery: { events: 5 } });
+    expect(server.readyMs).toBeGreaterThan(0);
+    await server.stop();
+  });
+
   it('that dies later tells so', async () => {
     const server = await start(
       "console.log(JSON.stringify({ port: 7 })); console.error('worn out'); setTimeout(() => process.exit(5), 50)",

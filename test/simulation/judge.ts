@@ -152,7 +152,7 @@ export class Judge implements Observer {
       : this.isForLackOfRoom(worker, command, answer)
         ? answer
         : this.models[command.segment].apply(command, session.holder, now, answer);
-    if (!refused) this.record(sent, now, answer);
+    if (!refused) this.record(sent, answer);
     if (isEqual(wanted, answer)) return;
     const said = `${describe(command)} of ${session.holder} at ${now}: ${answer.join(' ')}`;
     this.violate('model', `${said}; expected ${wanted.join(' ')}`);
@@ -319,12 +319,14 @@ export class Judge implements Observer {
   }
 
   /** Notes which change of its segment a command was, if it was one. */
-  private record(sent: Sent, now: number, answer: readonly unknown[]): void {
+  private record(sent: Sent, answer: readonly unknown[]): void {
     const { command, session } = sent;
     const history = this.histories[command.segment];
+    // Others may have told the segment a later time than the command's.
+    const { now, fenced } = this.models[command.segment];
     const header = new Float64Array(this.memory.segments[command.segment], 0, Header.WORDS / 2);
     const lsn = header[Header.LSN_F64];
-    if (this.models[command.segment].fenced) return;
+    if (fenced) return;
     if (lsn === history.lsn + 1)
       history.add((model) => void model.apply(command, session.holder, now, answer));
     else if (lsn !== history.lsn)
@@ -344,8 +346,9 @@ export class Judge implements Observer {
   }
 
   /** Whether the front answers by itself what would otherwise be for a ring. */
-  private isTurnedAway({ op }: Command): boolean {
-    return this.draining || (this.refusing && OP_CHANGES[op]);
+  private isTurnedAway({ op, flaw }: Command): boolean {
+    // The command with a name that is no text is a READ, whatever its client meant.
+    return this.draining || (this.refusing && OP_CHANGES[op] && flaw?.reason !== Reason.NOT_UTF8);
   }
 
   private isForRing({ segment, flaw }: Command): boolean {

@@ -64,6 +64,9 @@ describe.skipIf(noRedis !== undefined)(`Redis${noRedis === undefined ? '' : `: $
     const keys = await redis.client.keys('{holdfast}:*');
     expect(keys).toEqual([]);
     await possession.release();
+    // Redis has 16; ioredis would go on in the first of them.
+    await expect(possess(`${redis.url}/99`)).rejects.toMatchObject({ code: 'FAILED' });
+    expect(await redis.client.keys('{holdfast}:*')).toEqual([]);
   });
 
   it('gives the main thread’s identity to a store of snapshots', async () => {
