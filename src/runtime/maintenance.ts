@@ -12,6 +12,8 @@ const LOOK_MS = 250;
 const POLL_MS = 2;
 /** A worker that does not come to copy within this time has died, or will be replaced; the next round tries again. */
 const COPY_MS = 10_000;
+/** Changes of one segment that a thread may have been in the middle of: a turn's worth of holds that ended. */
+const MOST_UNFINISHED = 2048;
 /** After a round that failed, the next one begins no sooner. */
 const RETRY_MS = 5_000;
 
@@ -162,7 +164,8 @@ export class Maintenance {
   private async rebuildNow(segment: number): Promise<void> {
     const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
     const worker = Atomics.load(this.owners, segment);
-    const { i32: fence } = this.headers[segment] as { i32: Int32Array };
+    const { i32: fence, f64 } = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
+    const lsnBefore = f64[Header.LSN_F64] as number;
     try {
       // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.
       const written = (this.controls[worker] as Int32Array)[Control.EVENT_POSITION] as number;
@@ -181,6 +184,9 @@ export class Maintenance {
       const [found] = segments;
       if (found === undefined || found.violations.length > 0) {
         throw new Error(found?.violations[0] ?? 'nothing was found of it');
+      }
+      if (found.lsn > lsnBefore || found.lsn < lsnBefore - MOST_UNFINISHED) {
+        throw new Error(`the store has it up to LSN ${found.lsn}, and it was at ${lsnBefore}`);
       }
       Atomics.store(fence, Header.FENCED, Fence.NONE);
       log({

@@ -18,8 +18,10 @@ export function settleEnd(
   check: FileJournalCheck,
   timeMs: number,
 ): string | undefined {
-  const number = check.end.files[check.end.files.length - 1];
-  const path = join(journal, journalFileName(number));
+  const last = check.end.files.length - 1;
+  const path = join(journal, journalFileName(check.end.files[last]));
+  // The end of the file before may not have been synced either, if the run was ended in the middle of beginning the last.
+  if (last > 0) syncFile(layer, join(journal, journalFileName(check.end.files[last - 1])));
   return attempt(`cutting off the torn end of ${path}`, () => {
     const fd = layer.open(path, 'r+');
     try {
@@ -36,6 +38,17 @@ export function settleEnd(
       layer.ftruncate(fd, check.tear.offset);
       layer.fdatasync(fd);
       return aside;
+    } finally {
+      layer.close(fd);
+    }
+  });
+}
+
+function syncFile(layer: FileLayer, path: string): void {
+  attempt(`syncing ${path}`, () => {
+    const fd = layer.open(path, 'r+');
+    try {
+      layer.fdatasync(fd);
     } finally {
       layer.close(fd);
     }

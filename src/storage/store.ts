@@ -26,7 +26,7 @@ export interface StoreAddress {
 
 /** Whether an address names a store that there is code for. */
 export function isStoreUrl(url: string): boolean {
-  return /^(file:.|rediss?:\/\/.|redis\+(sentinel|cluster):\/\/.)/.test(url);
+  return /^(file:.|rediss?(\+(sentinel|cluster))?:\/\/.)/.test(url);
 }
 
 /** What a store knows of itself, made when it is first used and the same ever after. */

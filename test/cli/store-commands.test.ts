@@ -1,7 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { imageRecords } from '../../src/core/image.ts';
+import { Sku } from '../../src/core/layout.ts';
 import { possessFileStore } from '../../src/storage/file-store.ts';
+import { decodeSnapshot, encodeSnapshot } from '../../src/storage/snapshot.ts';
 import { startHere } from '../fixtures/server.ts';
 import {
   BOOKS,
@@ -21,10 +32,17 @@ import {
 let made: MadeStore;
 
 beforeAll(async () => {
+  // Looking through tables of the default size would take most of the tests' time.
+  vi.stubEnv('HOLDFAST_HOLDS_PER_SEGMENT', '1024');
+  vi.stubEnv('HOLDFAST_KEYS_PER_SEGMENT', '1024');
+  vi.stubEnv('HOLDFAST_HOLDERS_PER_SEGMENT', '1024');
   made = await makeStore();
 }, 30_000);
 
-afterAll(() => made.remove());
+afterAll(() => {
+  vi.unstubAllEnvs();
+  made?.remove();
+});
 
 interface Line {
   type: string;
@@ -76,7 +94,7 @@ describe('verify', () => {
       snapshots: made.url,
       id: expect.stringMatching(/^[0-9a-f]{32}$/),
       journal: { files: 1, bytes: expect.any(Number), torn: null },
-      books: { skus: 3, openHolds: 2, available: 25, held: 3, sold: 2, total: 30 },
+      books: BOOKS,
       remarks: [],
       findings: [],
     });
@@ -133,31 +151,30 @@ describe('verify', () => {
   test('finds generations that lead to different books', async () => {
     const { directory, url } = copyStore(made, 'other-books');
     const other = copyStore(made, 'other-life');
-    await forgeOlder(other.url, snapshotFile(directory, OLDER_LSN));
+    forgeOlder(other.url, snapshotFile(directory, OLDER_LSN));
     const { code, report } = await verify(url);
     expect(code).toBe(1);
     expect(report.findings).toMatchObject([
       {
         segment: 0,
         lsn: 12,
-        message: expect.stringContaining('lead to different states: SKU "filler-0": 7 available'),
+        message: expect.stringContaining('lead to different states: SKU "filler-3": 5 available'),
       },
     ]);
   });
 
-  test('finds a journal whose beginning is missing', async () => {
-    const { directory, url } = copyStore(made, 'no-beginning');
-    rmSync(snapshotFile(directory, NEWEST_LSN));
-    rmSync(snapshotFile(directory, OLDER_LSN));
-    for (const name of readdirSync(join(directory, 'snapshots'))) rmSync(join(directory, 'snapshots', name));
-    const [file] = journalOf(directory);
-    truncateSync(file, 0);
+  test('finds a segment of which no snapshot is good and the journal is trimmed: never taken for empty', async () => {
+    const directory = join(made.folder, 'one-snapshot');
+    const url = `file:${directory}`;
+    expect((await runHere('recover', made.url, '--to', 'end', '--into', url)).code).toBe(0);
+    flip(snapshotFile(directory, 12), 90);
     const { code, report } = await verify(url);
-    expect({ code, findings: report.findings, lsn: report.segments[0].lsn }).toEqual({
-      code: 0,
-      findings: [],
-      lsn: 0,
-    });
+    expect(code).toBe(1);
+    expect(report.findings).toEqual([
+      { segment: 0, lsn: 12, message: expect.stringContaining('There is no other of this segment') },
+      { segment: 0, message: expect.stringContaining('Segment 0 was once at LSN 12') },
+    ]);
+    expect(report.segments[0].lsn).toBe(null);
   });
 
   test('tells of a torn end, which is no damage', async () => {
@@ -168,9 +185,7 @@ describe('verify', () => {
     truncateSync(file, whole.journal.bytes + 64 - 8);
     const { code, report } = await verify(url);
     expect(code).toBe(0);
-    expect(report.journal.torn).toMatch(
-      `^${file}, offset \\d+: \\d+ bytes of a group that was not written whole`,
-    );
+    expect(report.journal.torn).toMatch(/log, offset \d+: \d+ bytes of a group that was not written whole/);
     expect((await runHere('verify', url)).stdout).toContain('A start cuts off: ');
   });
 
@@ -233,12 +248,8 @@ describe('verify', () => {
   });
 });
 
-/** Puts a snapshot at LSN 5 of a store into `path` whose SKU filler-0 has two units more. */
-async function forgeOlder(url: string, path: string): Promise<void> {
-  const { decodeSnapshot, encodeSnapshot } = await import('../../src/storage/snapshot.ts');
-  const { imageRecords } = await import('../../src/core/image.ts');
-  const { Sku } = await import('../../src/core/layout.ts');
-  const { readFileSync } = await import('node:fs');
+/** Puts a store's snapshot at LSN 5 into `path`, changed so that its SKU filler-3 has two units more. */
+function forgeOlder(url: string, path: string): void {
   const snapshot = decodeSnapshot(readFileSync(snapshotFile(url.slice('file:'.length), OLDER_LSN)));
   const { skus } = imageRecords(snapshot.image);
   snapshot.image[skus + Sku.WORDS + Sku.AVAILABLE] += 2;
@@ -260,8 +271,8 @@ describe('journal dump', () => {
     expect(code).toBe(0);
     expect(lines).toEqual([
       `0:1 STOCKED ${sku} total 20 at most 10 per holder`,
-      `0:3 HELD ${sku} hold ${expired} quantity 4 ttl 1 ms holder # key yes`,
-      `0:4 HELD ${sku} hold ${confirmed} quantity 3 ttl 3600000 ms holder # key yes`,
+      `0:3 HELD ${sku} hold ${confirmed} quantity 3 ttl 3600000 ms holder # key yes`,
+      `0:4 HELD ${sku} hold ${expired} quantity 4 ttl 1 ms holder # key yes`,
       `0:5 EXPIRED ${sku} hold ${expired}`,
       `0:6 CONFIRMED ${sku} hold ${confirmed} quantity 3`,
       `0:7 HELD ${sku} hold ${extended} quantity 2 ttl 1800000 ms holder # key yes`,
@@ -295,7 +306,7 @@ describe('journal dump', () => {
 
   test.each([
     ['a segment', ['--segment', '1'], ['1:1']],
-    ['a hold', ['--hold', 'confirmed'], ['0:4', '0:6', '0:11']],
+    ['a hold', ['--hold', 'confirmed'], ['0:3', '0:6', '0:11']],
     ['so many', ['--segment', '0', '--limit', '2'], ['0:1', '0:2']],
     ['from an LSN', ['--segment', '0', '--from', '0:10'], ['0:10', '0:11', '0:12']],
     ['up to an LSN', ['--segment', '0', '--to', '0:2'], ['0:1', '0:2']],
@@ -331,7 +342,7 @@ describe('journal dump', () => {
     const { code, stdout, stderr } = await runHere('journal', 'dump', url);
     const whole = (await runHere('journal', 'dump', made.url)).stdout;
     expect(code).toBe(74);
-    expect(stderr).toMatch(`^holdfast: ${file}: `);
+    expect(stderr).toContain(`holdfast: ${file}: frame `);
     expect(stdout.length).toBeGreaterThan(0);
     expect(stdout.length).toBeLessThan(whole.length);
     expect(whole.startsWith(stdout)).toBe(true);
@@ -386,7 +397,7 @@ describe('recover', () => {
   test('restores to the end, which is what a start would find', async () => {
     const into = `file:${join(made.folder, 'at-end')}`;
     expect((await runHere('recover', made.url, '--to', 'end', '--into', into)).code).toBe(0);
-    expect(await booksIn(into)).toEqual(BOOKS);
+    expect((await verify(into)).report).toMatchObject({ good: true, books: BOOKS });
   });
 
   test('of a damaged journal, restores what is before the damage, and refuses the end', async () => {
@@ -411,7 +422,7 @@ describe('recover', () => {
     const { code, stdout } = await runHere('recover', url, '--to', 'end', '--into', into);
     expect(code).toBe(0);
     expect(stdout).toContain(`Note: passed over ${snapshotFile(directory, NEWEST_LSN)}: `);
-    expect(await booksIn(into)).toEqual(BOOKS);
+    expect((await verify(into)).report).toMatchObject({ good: true, books: BOOKS });
   });
 
   test('refuses a point that is trimmed away, and leaves nothing behind', async () => {

@@ -37,13 +37,14 @@ export interface MadeStore {
   remove(): void;
 }
 
-export const SKU = 'sneaker "air"';
+/** In segment 0 of three. */
+export const SKU = 'sneaker "b"';
 /** In segment 0 as SKU is, and in segment 1. */
-export const FILLERS = ['filler-0', 'filler-3'];
+export const FILLERS = ['filler-3', 'filler-0'];
 export const OLDER_LSN = 5;
 export const NEWEST_LSN = 11;
-/** Units of SKU: 20 in total, 3 sold of which 1 came back, and 2 + 1 held. */
-export const BOOKS = { available: 15, held: 3, sold: 2, total: 20 };
+/** Of all SKUs together: of SKU 3 units sold of which 1 came back, and 2 + 1 held. */
+export const BOOKS = { skus: 3, openHolds: 2, available: 25, held: 3, sold: 2, total: 30 };
 
 /**
  * A store as a server leaves it that ran in this process: of segment 0 two generations of snapshots, at LSN 5 and 11, and one event behind
@@ -72,8 +73,8 @@ async function trade(url: string, directory: string): Promise<Omit<Holds, 'last'
   const client = await connect(url, { holder: 'alice' });
   await client.stock({ sku: SKU, total: 20, maxPerHolder: 10 });
   for (const sku of FILLERS) await client.stock({ sku, total: 5 });
-  const expired = await client.hold({ sku: SKU, quantity: 4, ttl: 1 });
   const confirmed = await client.hold({ sku: SKU, quantity: 3, ttl: 3_600_000, key: 'order-1' });
+  const expired = await client.hold({ sku: SKU, quantity: 4, ttl: 1 });
   await snapshotAt(directory, OLDER_LSN);
   copyFileSync(snapshotFile(directory, OLDER_LSN), join(directory, OLDER_COPY));
   await confirmed.confirm();
@@ -91,11 +92,10 @@ const OLDER_COPY = 'older-generation';
 
 /** A server that idles takes its last snapshot twice, by when it comes to it; tests want the generation before it, always. */
 function keepGenerations(directory: string): void {
-  const [first, ...others] = snapshotsOf(directory).filter((name) => name.startsWith('0000-'));
-  for (const name of others) rmSync(join(directory, 'snapshots', name));
-  if (!first.includes(String(NEWEST_LSN))) rmSync(join(directory, 'snapshots', first));
+  const paths = snapshotsOf(directory).map((name) => join(directory, 'snapshots', name));
+  const ofSegment0 = paths.filter((path) => path.includes('/0000-'));
+  for (const path of ofSegment0) if (path !== snapshotFile(directory, NEWEST_LSN)) rmSync(path);
   renameSync(join(directory, OLDER_COPY), snapshotFile(directory, OLDER_LSN));
-  if (!existsSync(snapshotFile(directory, NEWEST_LSN))) throw new Error(`no snapshot at LSN ${NEWEST_LSN}`);
 }
 
 /** File of segment 0's snapshot at an LSN. */

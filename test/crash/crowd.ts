@@ -2,11 +2,12 @@ import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { Desk, type Intent } from './desk.ts';
-import { Judge, type SkuPlan } from './judge.ts';
+import { Judge } from './judge.ts';
 import { Link } from './link.ts';
 import { KEY_RETENTION_MS, SEGMENTS, SOLD_RETENTION_MS } from './server-process.ts';
 import { ServerTime } from './server-time.ts';
 import { Shopper } from './shopper.ts';
+import type { SkuPlan } from './stock-book.ts';
 import { Stocker } from './stocker.ts';
 
 const SHOPPERS = 6;

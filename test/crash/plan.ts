@@ -19,6 +19,8 @@ export interface PlanOptions {
   readonly redis: boolean;
   /** Only this failpoint, or every one of them once before anything else. */
   readonly failpoint: Failpoint | 'each' | undefined;
+  /** Only plain kills, after so much load that there are snapshots and trims: what a mistake that is planted needs. */
+  readonly flawed: boolean;
 }
 
 /** A start takes about so long, ms: kills in recovery are spread over it. */
@@ -28,13 +30,14 @@ const SHORT_MS = 500;
 const LONG_MS = 1800;
 
 /** The rounds of a run, from its seed. */
-export function planRounds(prng: Prng, { rounds, redis, failpoint }: PlanOptions): Round[] {
+export function planRounds(prng: Prng, { rounds, redis, failpoint, flawed }: PlanOptions): Round[] {
   const deck: Failpoint[] = [];
   const draw = (): Failpoint => {
     if (deck.length === 0) deck.push(...shuffled(prng, FAILPOINTS));
     return deck.pop() as Failpoint;
   };
   return Array.from({ length: rounds }, (_, round) => {
+    if (flawed) return { fault: 'kill', afterMs: SHORT_MS + prng.below(LONG_MS) };
     if (failpoint === 'each' && round < FAILPOINTS.length) return atFailpoint(prng, draw());
     if (failpoint !== undefined && failpoint !== 'each') return atFailpoint(prng, failpoint);
     const dice = prng.below(100);

@@ -1,5 +1,5 @@
 import { opName } from '../../protocol/ops.ts';
-import { statusName } from '../../protocol/status.ts';
+import { Status, statusName } from '../../protocol/status.ts';
 import type { Answer, Possible } from './hold-states.ts';
 
 /** What a client sent, and what it heard: a line of its log. */
@@ -73,8 +73,8 @@ export interface SkuRecord {
   readonly holds: Set<HoldRecord>;
   /** Limit per holder that never changes, 0 for none. */
   readonly holderLimit: number;
+  /** Commands without an answer since the stock was last clear. */
   unknown: number;
-  confused: boolean;
   readonly log: Entry[];
 }
 
@@ -100,4 +100,14 @@ export function inWords({ holder, lane, op, args, sentMs, heardMs, start, answer
 /** Keys are scoped to holder and SKU. */
 export function keyName(holder: string, sku: string, key: string): string {
   return `${holder}|${sku}|${key}`;
+}
+
+/** Nothing happened, and the answer says nothing about the hold. */
+export function isNotTaken(status: number): boolean {
+  return status === Status.BUSY || status === Status.UNAVAILABLE;
+}
+
+/** An answer in words. */
+export function answerInWords(answer: Answer): string {
+  return [statusName(answer[0] as number), ...answer.slice(1)].join(' ');
 }

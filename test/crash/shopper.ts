@@ -1,8 +1,9 @@
 import { HoldState, Op } from '../../protocol/ops.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { type Desk, type Intent, isRefusingAll } from './desk.ts';
-import type { Judge, SkuPlan } from './judge.ts';
+import type { Judge } from './judge.ts';
 import { type HoldRecord, type KeyRecord, keyName } from './records.ts';
+import type { SkuPlan } from './stock-book.ts';
 
 export interface ShopperOptions {
   readonly skus: readonly SkuPlan[];

@@ -1,7 +1,8 @@
 import { Op, StockMode } from '../../protocol/ops.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { type Desk, type Intent, isRefusingAll } from './desk.ts';
-import type { Judge, SkuPlan } from './judge.ts';
+import type { Judge } from './judge.ts';
+import type { SkuPlan } from './stock-book.ts';
 
 /** Frames of STOCK come this far apart, ms. */
 const PAUSE_MS = 15;

@@ -16,6 +16,7 @@ export class SimMachine {
   meanwhile: (() => void) | undefined;
   /** Of each fault that has come about. */
   private readonly count: (what: string) => void;
+  private readonly ignored: { readonly call: 'fdatasync' | 'syncDirectory'; readonly paths: RegExp }[] = [];
   private readonly prng: Prng;
   private boots = 1;
   private doom: { readonly end: End; left: number } | undefined;
@@ -51,6 +52,12 @@ export class SimMachine {
     this.layer.room = Number.isFinite(this.layer.room) ? Number.POSITIVE_INFINITY : this.prng.below(1_500);
   }
 
+  /** From now on these calls do nothing, and say nothing of it. */
+  ignore(call: 'fdatasync' | 'syncDirectory', paths: RegExp): void {
+    this.ignored.push({ call, paths });
+    this.plugIn();
+  }
+
   /** No more faults. */
   calm(): void {
     this.doom = undefined;
@@ -82,6 +89,9 @@ export class SimMachine {
   private plugIn(): void {
     this.layer.fault = (call, path) => this.called(call, path);
     this.layer.cutShort = (bytes) => this.prng.below(bytes + 1);
+    for (const { call, paths } of this.ignored) {
+      if (call === 'syncDirectory') replace(this.layer, call, () => () => {});
+    }
   }
 
   private called(call: string, path: string): void {
@@ -91,6 +101,7 @@ export class SimMachine {
       this.count(`${this.end}-in-${call}`);
       this.dieIfGone();
     }
+    if (!CHANGES.has(call)) return;
     if (call === 'fdatasync' && this.failSync) {
       this.failSync = false;
       this.count('sync-failed');

@@ -28,7 +28,7 @@ export class DurableJudge extends Judge {
   rebuilt(found: SegmentRecovery): void {
     const { whole } = this.histories[found.segment];
     if (found.lsn !== whole)
-      this.violate('I2', `segment ${found.segment} was rebuilt up to LSN ${found.lsn}, and was whole up to ${whole}`);
+      this.violate('lost', `segment ${found.segment} was rebuilt up to LSN ${found.lsn}, and was whole up to ${whole}`);
     this.restored(found);
     this.count(found.snapshotLsn > 0 ? 'rebuilt-from-snapshot' : 'rebuilt-from-journal');
   }
@@ -43,16 +43,18 @@ export class DurableJudge extends Judge {
   }
 
   private restored(found: SegmentRecovery): void {
-    const { segment: number, lsn, violations } = found;
+    const { segment: number, lsn, timeMs, violations } = found;
     const history = this.histories[number];
     if (lsn < history.told && this.lasting)
-      this.violate('I2', `segment ${number} ends at LSN ${lsn}, and clients were told of ${history.told}`);
+      this.violate('lost', `segment ${number} ends at LSN ${lsn}, and clients were told of ${history.told}`);
     if (lsn > history.lsn)
-      this.violate('I2', `segment ${number} ends at LSN ${lsn}, and ${history.lsn} was the last`);
+      this.violate('restored', `segment ${number} ends at LSN ${lsn}, and ${history.lsn} was the last`);
     for (const what of violations) this.violate('I1', what);
     if (lsn < history.lsn) this.count('unacknowledged-lost');
     else if (lsn > history.told) this.count('unacknowledged-kept');
     this.models[number] = history.backTo(lsn);
+    // A snapshot knows of a time at which nothing changed.
+    this.models[number].advance(timeMs);
     const segment = new Segment(number, this.memory.segmentOptions, this.memory.segments[number]);
     for (const what of differences(segment, this.models[number])) this.violate('restored', what);
   }

@@ -241,7 +241,7 @@ export const KNOWN_BAD: readonly KnownBad[] = [
 ];
 
 /** Does something to each segment that a shard opens. */
-function inSegments(spoil: (segment: Segment) => void): Mutation {
+export function inSegments(spoil: (segment: Segment) => void): Mutation {
   return {
     shard: (shard) => {
       const spoiled = new Set<Segment>();
@@ -271,7 +271,7 @@ function twice(original: Method, ...args: unknown[]): unknown {
 }
 
 /** Replaces a method, also a private one. */
-function replaceAny(
+export function replaceAny(
   host: object,
   name: string,
   instead: (original: Method, ...args: Inside[]) => unknown,

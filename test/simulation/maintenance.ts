@@ -3,7 +3,7 @@ import { Fence, Header } from '../../src/core/layout.ts';
 import type { Durability } from '../../src/front/durability.ts';
 import { Control, controlOf, type EngineMemory } from '../../src/shard/memory.ts';
 import { restoreFrom, type SegmentRecovery } from '../../src/storage/recovery.ts';
-import { takeInto } from '../../src/storage/snapshot-task.ts';
+import { type SnapshotResult, takeInto } from '../../src/storage/snapshot-task.ts';
 import { type JournalReader, type Store, StoreError, type StoreIdentity } from '../../src/storage/store.ts';
 import type { SimStorage } from './storage.ts';
 
@@ -91,10 +91,17 @@ export class SimMaintenance {
   /** A copy was made; it is not a snapshot yet. */
   copied(_copy: Copy): void {}
 
+  /** A snapshot was taken, and verified. */
+  taken({ trimLsn }: SnapshotResult, segment: number): void {
+    if (trimLsn > 0) this.world.storage.trim(segment, trimLsn);
+  }
+
   private begin(more: boolean): void {
     const { memory, prng } = this.world;
     const fenced = this.fenced.shift();
     if (fenced !== undefined) {
+      // Two threads may have died over it before it was rebuilt.
+      if (this.headerOf(fenced).i32[Header.FENCED] === Fence.NONE) return;
       this.job = { what: 'rebuild', segment: fenced };
       return;
     }
@@ -125,12 +132,13 @@ export class SimMaintenance {
 
   private async snapshot(copy: Copy): Promise<void> {
     const { memory, store, identity, storage, count } = this.world;
-    if (!this.isDurable(copy) || memory.storage === undefined) return;
+    if (!this.isDurable(copy) || !storage.listening || memory.storage === undefined) return;
+    storage.position();
     const { segment, words } = copy;
     const snapshots = store.snapshots(identity);
     const taken = await takeInto(snapshots, { identity, segment, copy: memory.storage.copy, words });
     this.trimLsns[segment] = taken.trimLsn;
-    if (taken.trimLsn > 0) storage.trim(segment, taken.trimLsn);
+    this.taken(taken, segment);
     this.job = undefined;
     count('snapshot');
   }
@@ -138,7 +146,7 @@ export class SimMaintenance {
   private async rebuildNow(segment: number): Promise<void> {
     const { memory, store, identity, storage, count, rebuilt } = this.world;
     if (!this.isWritten(this.owners[segment]) || !storage.listening) return;
-    const reader = store.reader({ untilPosition: storage.writer.position });
+    const reader = store.reader({ untilPosition: storage.position() });
     try {
       const { segments } = await restoreFrom(this.world.tamper(reader), store.snapshots(identity), {
         identity,

@@ -44,6 +44,16 @@ export class SimStorage {
     this.trims.push({ segment, lsn });
   }
 
+  /** Up to where the journal can be read, all of which survives a loss of power. For when it is listening. */
+  position(): number {
+    try {
+      this.writer.sync?.();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+    }
+    return this.writer.position;
+  }
+
   /** Whether it would hear a message now: between two groups, or while it waits for room. */
   get listening(): boolean {
     return !this.inside && (this.phase === 'gather' || this.troubled);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openRedisStore } from '../../src/storage/redis-store.ts';
 import { noRedis, type RedisServer, startRedis } from '../fixtures/redis.ts';
@@ -133,6 +134,8 @@ describe.skipIf(noRedis !== undefined)(`Redis${noRedis === undefined ? '' : `: $
     }
     expect(await lenient.store.promise('sync')).toMatch(/accepted/);
     await client.config('SET', 'appendonly', 'yes', 'appendfsync', 'always');
+    // Until then, a child of Redis writes the file.
+    while (/^aof_rewrite_(in_progress|scheduled):1/m.test(await client.info('persistence'))) await sleep(5);
     await Promise.all([possession.release(), lenient.release(), guest.release()]);
   });
 });
