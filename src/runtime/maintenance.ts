@@ -165,6 +165,8 @@ export class Maintenance {
     const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
     const worker = Atomics.load(this.owners, segment);
     const { i32: fence, f64 } = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
+    // Fenced twice before it was rebuilt once: it is in service again, and nothing was missed while it was not.
+    if (Atomics.load(fence, Header.FENCED) === Fence.NONE) return;
     const lsnBefore = f64[Header.LSN_F64] as number;
     try {
       // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.

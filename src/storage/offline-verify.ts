@@ -221,7 +221,7 @@ class Verifier {
       return false;
     }
     const gap = journal.gaps.find(({ next }) => next > older.lsn + 1);
-    const after = gap?.after ?? journal.lastLsn;
+    const after = Math.max(older.lsn, gap?.after ?? journal.lastLsn);
     if (after >= newest.lsn) return true;
     this.#remarks.push(
       `The journal lacks events of segment ${segment} behind LSN ${after} that ${newest.name} has, as after a power loss at --ack journal. What follows from that snapshot is whole.`,

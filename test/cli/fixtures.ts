@@ -97,12 +97,18 @@ export interface ReadyLine {
   workers: number;
   segments: number;
   ack: string;
+  store: string | null;
+  promise: string;
+  recovery: Record<string, unknown> | null;
   pid: number;
 }
 
-/** `holdfast serve --json` on a free port, up to its line of readiness. Tables are small, so that it starts fast. */
+/** What a server of these tests is started with: a free port, tables that start fast, and nothing kept unless a test says where. */
+export const SERVE = ['serve', '--port', '0', '--segments', '4', '--workers', '1', '--store', 'none'];
+
+/** `holdfast serve --json`, up to its line of readiness. */
 export async function realServer(args: readonly string[] = []) {
-  const child = spawnCli(['serve', '--port', '0', '--segments', '4', '--workers', '1', '--json', ...args]);
+  const child = spawnCli([...SERVE, '--json', ...args]);
   const ended = once(child, 'close') as Promise<[number | null, string | null]>;
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await lines.next();

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { realServer, runCli, spawnCli } from './fixtures.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { realServer, runCli, SERVE, spawnCli } from './fixtures.ts';
+import { flip } from './store-fixtures.ts';
 
 /** Starts with the block for people, and resolves once `text` was printed. */
 async function serveUntil(text: string | RegExp, args: readonly string[] = []) {
-  const child = spawnCli(['serve', '--port', '0', '--segments', '4', '--workers', '1', ...args]);
+  const child = spawnCli([...SERVE, ...args]);
   let stdout = '';
   child.stdout.setEncoding('utf8');
   const until = async (wanted: string | RegExp) => {
@@ -34,7 +35,8 @@ describe('serve', () => {
           '  WebSocket  ws://127\\.0\\.0\\.1:(\\d+)/v1/ws',
           '  HTTP       http://127\\.0\\.0\\.1:\\1',
           '  Runs       1 worker, 4 segments',
-          '  Ack        memory: .*',
+          '  Ack        memory: what is acknowledged survives a crashed worker, not a crashed process',
+          '  Store      none: everything is gone when the process ends',
           '  Access     loopback only: no auth key configured',
           '',
           'Try next, in a second terminal:',
@@ -57,6 +59,9 @@ describe('serve', () => {
       workers: 1,
       segments: 4,
       ack: 'memory',
+      store: null,
+      promise: expect.any(String),
+      recovery: null,
       pid: server.child.pid,
     });
     expect((await fetch(`${ready.http}/readyz`)).status).toBe(200);
@@ -72,7 +77,7 @@ describe('serve', () => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-serve-'));
     const config = join(folder, 'config.json');
     writeFileSync(config, JSON.stringify({ port: 0, segments: 2, workers: 2, stallMs: '3s' }));
-    const child = spawnCli(['serve', '--json', '--config', config, '--workers', '3'], {
+    const child = spawnCli(['serve', '--json', '--store', 'none', '--config', config, '--workers', '3'], {
       HOLDFAST_SEGMENTS: '3',
     });
     const [line] = await once(child.stdout, 'data');
@@ -84,13 +89,57 @@ describe('serve', () => {
 
   test('on a port that is taken ends with 2 and says what to do', async () => {
     await using server = await realServer();
-    const outcome = await runCli(['serve', '--port', String(server.ready.port)]);
+    const outcome = await runCli([...SERVE, '--port', String(server.ready.port)]);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
     expect(outcome.stderr).toMatch(
       new RegExp(
         `^holdfast: Port ${server.ready.port} of 127\\.0\\.0\\.1 cannot be had: .* --port 0 for a free one\\.\n$`,
       ),
     );
+  });
+});
+
+describe('a store', () => {
+  let folder: string;
+  const args = () => [
+    '--store',
+    `file:${join(folder, 'data')}`,
+    '--holds-per-segment',
+    '1024',
+    '--keys-per-segment',
+    '1024',
+  ];
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'holdfast-serve-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('is named with what it promises, and at the next start with what was restored', async () => {
+    const first = await serveUntil(READY, args());
+    expect(first.stdout()).toMatch(/ Ack {8}sync: .*disk.*\n {2}Store {6}file:\S+\/data, new\n/);
+    const [, url] = / HTTP {7}(\S+)/.exec(first.stdout()) ?? [];
+    await fetch(`${url}/v1/skus/sku-1`, { method: 'PUT', body: '{"total":7}' });
+    const locked = await runCli([...SERVE, ...args()]);
+    expect(locked).toMatchObject({ code: 74, stdout: '' });
+    expect(locked.stderr).toMatch(/^holdfast: \S+\/data is in use by another server \(process \d+ .*\n$/);
+    first.child.kill('SIGTERM');
+    await first.ended;
+    await using second = await realServer(args());
+    expect(second.ready).toMatchObject({ ack: 'sync', recovery: { fresh: false, events: 1 } });
+    const books = await (await fetch(`${second.url}/v1/skus/sku-1`)).json();
+    expect(books).toMatchObject({ total: 7 });
+  });
+
+  test('that is damaged ends with 74 and one message', async () => {
+    const [journal] = readdirSync(join(folder, 'data', 'journal'));
+    const path = join(folder, 'data', 'journal', journal);
+    flip(path, 20);
+    const outcome = await runCli([...SERVE, '--json', ...args()]);
+    expect(outcome).toMatchObject({ code: 74, stdout: '' });
+    expect(JSON.parse(outcome.stderr)).toMatchObject({
+      error: { code: 'CORRUPT', message: expect.stringContaining(path) },
+    });
   });
 });
 

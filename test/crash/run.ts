@@ -45,6 +45,8 @@ export interface CrashReport {
 const FAILPOINT_MS = 6000;
 /** A process that does not end after a signal within this time hangs. */
 const END_MS = 30_000;
+/** Clients pause for milliseconds, not for as long as this. */
+const UNDER_WAY_MS = 500;
 
 /** Starts a server, has clients use it, and ends it, as often as asked; then settles the accounts. */
 export async function runCrash(options: CrashOptions): Promise<CrashReport> {
@@ -160,11 +162,11 @@ class CrashRun {
         break;
       case 'kill':
         await Promise.race([server.ended, sleep(round.afterMs)]);
-        await this.kill(server, 'SIGKILL under load');
+        await this.kill(server);
         break;
       default:
         await this.disturbRedis(round, server);
-        await this.kill(server, 'SIGKILL under load');
+        await this.kill(server);
     }
     going = false;
     await this.crowd.leave(false);
@@ -226,16 +228,16 @@ class CrashRun {
     await Promise.race([server.ended, sleep(300)]);
   }
 
-  private async kill(server: ServerProcess, name: string): Promise<void> {
-    const loaded = this.crowd.pending > 0;
-    const wasRunning = server.running;
+  /** Kills it while commands are under way, if there are any before long. */
+  private async kill(server: ServerProcess): Promise<void> {
+    const giveUpMs = performance.now() + UNDER_WAY_MS;
+    while (this.crowd.pending === 0 && server.running && performance.now() < giveUpMs) await turn();
+    const wasUnderLoad = server.running && this.crowd.pending > 0;
     server.signal('SIGKILL');
     await this.ending(server, 'SIGKILL');
-    if (wasRunning)
-      count(
-        loaded ? this.report.faults : this.report.missed,
-        loaded ? name : `${name}, with nothing under way`,
-      );
+    const { faults, missed } = this.report;
+    if (wasUnderLoad) count(faults, 'SIGKILL under load');
+    else count(missed, 'SIGKILL with nothing under way');
   }
 
   /** A start without a fault, the end of every deadline, and an orderly end. */
@@ -291,6 +293,11 @@ class CrashRun {
     await Promise.race([server.ended, sleep(2000)]);
     return !server.running;
   }
+}
+
+/** Lets the event loop run once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function count(counts: Record<string, number>, name: string): void {

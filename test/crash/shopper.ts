@@ -14,6 +14,7 @@ export interface ShopperOptions {
 /** Of its open holds, those that a shopper still does something with. */
 const MOST_IN_HAND = 400;
 const MOST_PER_FRAME = 8;
+const MOST_FRAMES = 4;
 const MOST_KEYS_AGAIN = 60;
 /** Pause before the next frame, ms, at most; and when the server takes nothing. */
 const PAUSE_MS = 4;
@@ -43,13 +44,18 @@ export class Shopper {
     this.hands = Array.from({ length: lanes }, () => []);
   }
 
-  /** Shops over one connection until it ends or `going` says no. */
+  /** Shops over one connection until it ends or `going` says no: with one frame under way, or, over every other one, with several. */
   async shop(desk: Desk, going: () => boolean): Promise<void> {
+    const frames = desk.lane % 2 === 0 ? 1 : MOST_FRAMES;
+    await Promise.all(Array.from({ length: frames }, () => this.sendFrames(desk, going)));
+  }
+
+  private async sendFrames(desk: Desk, going: () => boolean): Promise<void> {
     const hand = this.hands[desk.lane] as HoldRecord[];
     while (desk.open && going()) {
       const intents: Intent[] = [];
-      const frame = 1 + this.prng.below(MOST_PER_FRAME);
-      while (intents.length < frame) intents.push(...this.next(hand));
+      const commands = 1 + this.prng.below(MOST_PER_FRAME);
+      while (intents.length < commands) intents.push(...this.next(hand));
       const entries = await desk.send(intents, (hold) => hand.push(hold));
       if (hand.length > MOST_IN_HAND) hand.splice(0, hand.length - MOST_IN_HAND);
       const pauseMs = isRefusingAll(entries) ? REFUSED_PAUSE_MS : this.prng.below(PAUSE_MS);

@@ -29,7 +29,7 @@ export interface DurableScenario extends Scenario {
 }
 
 /** Room for what 16 commands, or an expiry's slice, can cause, and not for much more. */
-const EVENT_RING_BYTES = 32_768;
+const EVENT_RING_BYTES = [16_384, 16_384, 32_768];
 
 export function drawDurableScenario(seed: number): DurableScenario {
   const scenario = drawScenario(seed);
@@ -38,14 +38,14 @@ export function drawDurableScenario(seed: number): DurableScenario {
   const wall = prng.oneIn(4);
   return {
     ...scenario,
-    engine: { ...scenario.engine, events: { ringBytes: EVENT_RING_BYTES, gated: true } },
+    engine: { ...scenario.engine, events: { ringBytes: prng.pick(EVENT_RING_BYTES), gated: true } },
     steps: 100 + prng.below(200),
-    weights: { ...scenario.weights, flood: 0, noise: 0, jump: Math.min(1, scenario.weights.jump) },
+    weights: { ...scenario.weights, flood: 0, noise: 0, jump: Math.min(1, scenario.weights.jump), death: prng.pick([0, 1, 3]) },
     ack,
-    fileBytes: prng.pick([600, 1_500, 4_096, 65_536]),
+    fileBytes: prng.pick([400, 600, 1_500, 8_192]),
     storeWeights: {
       storage: prng.pick([10, 30, 60]),
-      maintenance: prng.pick([0, 5, 20, 40]),
+      maintenance: prng.pick([0, 20, 40, 60]),
       // What is not synced is lost with the power, and so is a promise of the level `journal`.
       power: ack === 'sync' ? prng.pick([0, 1, 2]) : 0,
       kill: prng.pick([0, 1, 2]),
@@ -56,6 +56,6 @@ export function drawDurableScenario(seed: number): DurableScenario {
     },
     stallMs: prng.pick([1, 20, 100]),
     interleaving: prng.pick([1, 2, 4, 1_000]),
-    damage: prng.oneIn(5),
+    damage: prng.oneIn(3),
   };
 }

@@ -111,6 +111,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
       if (this.clean && this.isGone) await this.restart('kill');
     }
     await this.settle();
+    if (!this.clean) return;
     judge.inspect(this.engine.struck());
     // At the latest now, everything is lost that is not on the disk.
     await this.restart(this.scenario.ack === 'sync' ? 'power' : 'kill');
@@ -126,6 +127,10 @@ class DurableSimulation extends Simulation<DurableJudge> {
     await this.settle();
     this.crowd.askForSkus();
     this.finish();
+    if (this.scenario.ack === 'sync') return;
+    // What is promised no one may be gone; what is left has to be one whole.
+    judge.lasting = false;
+    await this.restart('power');
   }
 
   private get isGone(): boolean {
@@ -191,11 +196,11 @@ class DurableSimulation extends Simulation<DurableJudge> {
 
   /** Between two calls of somebody to the disk, others get on. */
   private others(): void {
-    const { prng, scenario } = this;
+    const { prng, scenario, machine } = this;
     if (this.nested || !prng.oneIn(scenario.interleaving)) return;
     this.nested = true;
     try {
-      for (let steps = 1 + prng.below(MOST_MEANWHILE); steps > 0 && this.clean; steps--) {
+      for (let steps = 1 + prng.below(MOST_MEANWHILE); steps > 0 && this.clean && machine.end === undefined; steps--) {
         const kind = prng.pick(MEANWHILE);
         if (kind === 'storage') this.storage.step();
         else this.step(kind);
@@ -208,6 +213,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
 
   /** No more faults: everything that was sent is answered, and every segment in service. */
   private async settle(): Promise<void> {
+    if (this.storage.doomed) await this.restart('kill');
     const { engine, machine, crowd, judge } = this;
     if (!this.clean) return;
     engine.makePeace();
@@ -220,9 +226,9 @@ class DurableSimulation extends Simulation<DurableJudge> {
     engine.adoptAll();
     this.handOn();
     for (let round = 0; round < REBUILD_ROUNDS && this.clean && !this.maintenance.idle; round++) {
-      for (const worker of engine.workers) worker.step();
-      this.serveOthers();
       await this.maintenance.step(false);
+      for (const worker of engine.workers) worker.step();
+      this.storage.step();
     }
     if (!this.maintenance.idle) judge.violate('stuck', 'a segment is not rebuilt');
     this.finish();
@@ -286,12 +292,6 @@ class DurableSimulation extends Simulation<DurableJudge> {
     const options = { layer: machine.layer, fileBytes: scenario.fileBytes, bootId: machine.bootId };
     const { segments } = scenario.engine;
     const possession = await possessFileStore(URL, { segments, create: true, identity: this.identity }, options);
-    // TEMPORARY until settleEnd() syncs the file before the last one
-    for (const path of machine.layer.paths().filter((p) => p.endsWith('.log'))) {
-      const fd = machine.layer.open(path, 'r+');
-      machine.layer.fdatasync(fd);
-      machine.layer.close(fd);
-    }
     const found = await possession.check();
     if (found.torn !== undefined) this.count('torn');
     const check = mutation.check?.(found, machine) ?? found;
@@ -300,7 +300,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
     const lastEventMs = Math.max(...recovery.segments.map(({ timeMs }) => timeMs));
     const { lastRun } = check;
     const carriedOn = lastRun?.bootId === machine.bootId ? machine.monotonicMs + lastRun.offsetMs : machine.wallMs;
-    this.startedMs = Math.max(carriedOn, lastEventMs);
+    this.startedMs = machine.clockLost ? machine.monotonicMs : Math.max(carriedOn, lastEventMs);
     const writer = possession.store.writer({
       ack: scenario.ack,
       end: check.end,
@@ -309,7 +309,6 @@ class DurableSimulation extends Simulation<DurableJudge> {
       lastLsns: recovery.lastLsns,
       lsns: Float64Array.from(recovery.segments, ({ lsn }) => lsn),
     });
-    this.judge.lasting = true;
     this.judge.served(memory, recovery);
     this.serve(memory, possession, writer);
   }

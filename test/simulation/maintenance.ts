@@ -1,7 +1,8 @@
 import type { Prng } from '../../src/base/prng.ts';
+import { imageInfo } from '../../src/core/image.ts';
 import { Fence, Header } from '../../src/core/layout.ts';
 import type { Durability } from '../../src/front/durability.ts';
-import { Control, controlOf, type EngineMemory } from '../../src/shard/memory.ts';
+import { Control, controlOf, type EngineMemory, type StorageMemory } from '../../src/shard/memory.ts';
 import { restoreFrom, type SegmentRecovery } from '../../src/storage/recovery.ts';
 import { type SnapshotResult, takeInto } from '../../src/storage/snapshot-task.ts';
 import { type JournalReader, type Store, StoreError, type StoreIdentity } from '../../src/storage/store.ts';
@@ -28,6 +29,7 @@ interface Copy {
   readonly worker: number;
   readonly words: number;
   readonly position: number;
+  readonly lsn: number;
 }
 
 type Job =
@@ -114,7 +116,7 @@ export class SimMaintenance {
   }
 
   private lookForCopy(segment: number): void {
-    const { prng } = this.world;
+    const { prng, memory } = this.world;
     const worker = this.owners[segment];
     const control = this.controlOf(worker);
     if (Atomics.load(control, Control.COPY) !== 0 && !prng.oneIn(20)) return;
@@ -125,7 +127,8 @@ export class SimMaintenance {
     }
     const words = control[Control.COPY_WORDS] as number;
     if (words === 0) return;
-    const copy = { segment, worker, words, position: control[Control.COPY_POSITION] as number };
+    const { lsn } = imageInfo(new Int32Array((memory.storage as StorageMemory).copy, 0, words));
+    const copy = { segment, worker, words, position: control[Control.COPY_POSITION] as number, lsn };
     this.job = { what: 'snapshot', copy };
     this.copied(copy);
   }

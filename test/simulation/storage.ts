@@ -14,6 +14,8 @@ export class SimStorage {
   phase: Phase = 'gather';
   /** A store that is full: the group is tried again. */
   troubled = false;
+  /** A sync failed outside of a group: the next group will find the store failed. */
+  doomed = false;
   /** What it was asked to let go of. */
   private readonly trims: { readonly segment: number; readonly lsn: number }[] = [];
   private readonly count: (what: string) => void;
@@ -50,6 +52,7 @@ export class SimStorage {
       this.writer.sync?.();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
+      this.doomed = true;
     }
     return this.writer.position;
   }

@@ -18,7 +18,9 @@ const STOP_WITHIN_MS = 15_000;
 export async function startOwnServer(): Promise<OwnServer> {
   // The sources are .ts and the built files .js: the entry lies one folder up with the extension of this file.
   const entry = join(import.meta.dirname, '..', `main${extname(import.meta.filename)}`);
-  const child = spawn(process.execPath, [entry, 'serve', '--port', '0', '--json'], {
+  // What a demo sells must not get into the store of a real server that is started here.
+  const nothingKept = ['--store', 'none', '--ack', 'memory'];
+  const child = spawn(process.execPath, [entry, 'serve', '--port', '0', '--json', ...nothingKept], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // A process group of its own: Ctrl-C is for the demo, which then stops its server.
     detached: true,
