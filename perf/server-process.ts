@@ -44,7 +44,8 @@ export class ServerProcess {
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    process.once('exit', this.killAtExit);
+    // Before whoever removes the files that it has open.
+    process.prependOnceListener('exit', this.killAtExit);
     this.child.stderr?.on('data', (chunk) => {
       this.errors = (this.errors + chunk).slice(-KEPT_ERROR_CHARS);
     });

@@ -68,10 +68,15 @@ export async function benchDurable(options: DurableOptions): Promise<DurableResu
   const place = new Place(options.under);
   try {
     const { echo, wire } = await throughput(options, file(options, place.next()), MOST_PATTERN_REPEATS);
+    place.clear();
     const steady = await steadyRate(options, place);
+    place.clear();
     const keyed = await journal(options, place, true);
+    place.clear();
     const keyless = await journal(options, place, false);
+    place.clear();
     const start = await startTime(options, place);
+    place.clear();
     const reason = whyNoRedis();
     const redis = reason === undefined ? await onRedis(options, place) : null;
     const why = reason === undefined ? {} : { whyNoRedis: reason };

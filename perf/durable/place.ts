@@ -4,6 +4,7 @@ import {
   ftruncateSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeSync,
@@ -31,6 +32,7 @@ interface Mount {
 }
 
 const IN_MEMORY = new Set(['tmpfs', 'ramfs', 'devtmpfs']);
+const WHOLLY = { recursive: true, force: true } as const;
 const SYNCS = 60;
 const SYNCED_BYTES = 4096;
 
@@ -39,7 +41,8 @@ export class Place {
   readonly directory: string;
   readonly disk: Disk;
   private stores = 0;
-  private readonly removeAtExit = () => rmSync(this.directory, { recursive: true, force: true });
+  // A server that was killed a moment ago may still be making files.
+  private readonly removeAtExit = () => rmSync(this.directory, { ...WHOLLY, maxRetries: 5, retryDelay: 50 });
 
   /** @param under directory to make it in; unless given, the first of the usual ones that is on a disk */
   constructor(under: string = usualPlace()) {
@@ -52,6 +55,11 @@ export class Place {
   /** A directory of its own, which is not made yet. */
   next(): string {
     return join(this.directory, `store-${++this.stores}`);
+  }
+
+  /** Removes the stores that there were, so that no more disk is used than one benchmark needs. */
+  clear(): void {
+    for (const name of readdirSync(this.directory)) rmSync(join(this.directory, name), WHOLLY);
   }
 
   remove(): void {

@@ -37,7 +37,7 @@ export class RedisProcess {
     };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     this.child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    process.once('exit', this.killAtExit);
+    process.prependOnceListener('exit', this.killAtExit);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk) => {
         this.errors = (this.errors + chunk).slice(-4000);

@@ -21,6 +21,13 @@ import type { SegmentTables } from './segment-tables.ts';
 /** An event cannot have happened to the segment as it is: events are missing or wrong, or a setting is too small. */
 export class ReplayError extends Error {
   override readonly name = 'ReplayError';
+  /** Whether only a setting is too small, and nothing wrong with the events. */
+  readonly tooSmall: boolean;
+
+  constructor(message: string, tooSmall: boolean) {
+    super(message);
+    this.tooSmall = tooSmall;
+  }
 }
 
 /**
@@ -187,6 +194,7 @@ export class Replayer extends SegmentState {
       const { keys, keyRetentionMs } = this.options;
       this.fail(
         `room for a key, found all ${keys} places taken: the setting "keys" is too small, or "keyRetentionMs", ${keyRetentionMs}, too long`,
+        true,
       );
     }
   }
@@ -300,14 +308,15 @@ export class Replayer extends SegmentState {
   }
 
   private tooSmall(setting: string, capacity: number): never {
-    this.fail(`room, found all ${capacity} places taken: the setting "${setting}" is too small`);
+    this.fail(`room, found all ${capacity} places taken: the setting "${setting}" is too small`, true);
   }
 
-  private fail(expected: string): never {
+  private fail(expected: string, tooSmall = false): never {
     const tag = this.i32Event[this.at + Event.TAG] as number;
     const type = Object.entries(EventType).find(([, code]) => code === eventType(tag))?.[0] ?? 'an event';
     throw new ReplayError(
       `segment ${this.number}, LSN ${this.lsn + 1}: ${type} does not follow from what was before; expected ${expected}`,
+      tooSmall,
     );
   }
 

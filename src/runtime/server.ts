@@ -178,6 +178,8 @@ function fencedSegments(front: Front): number[] {
 }
 
 function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
+  // Every minute, and nothing to be done about it.
+  if (event.event === 'snapshots') return;
   if (!('worker' in event)) {
     process.stderr.write(`${EVENT_WORDS[event.event]}: ${event.detail}\n`);
     return;
@@ -190,15 +192,15 @@ function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
   process.stderr.write(`${who} ${event.event}: ${event.detail}.${fenced}\n`);
 }
 
-const EVENT_WORDS: Readonly<Record<(MaintenanceEvent | StoreEvent)['event'], string>> = {
-  snapshots: 'Snapshots taken',
-  'snapshot-failed': 'A snapshot failed and will be tried again',
-  rebuilt: 'Rebuilt',
-  'rebuild-failed': 'Not rebuilt',
-  'store-trouble': 'The store takes nothing for now; changes are refused until it does',
-  'store-healed': 'The store takes what it is given again',
-  planted: 'Warning, for tests only: this server',
-};
+const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['event'], 'snapshots'>, string>> =
+  {
+    'snapshot-failed': 'A snapshot failed and will be tried again',
+    rebuilt: 'Rebuilt',
+    'rebuild-failed': 'Not rebuilt',
+    'store-trouble': 'The store takes nothing for now; changes are refused until it does',
+    'store-healed': 'The store takes what it is given again',
+    planted: 'Warning, for tests only: this server',
+  };
 
 function endProcess(reason: string, exitCode: number): void {
   process.stderr.write(`Holdfast ends: ${reason}\n`);

@@ -146,7 +146,14 @@ async function restore(
       eraseSegment(segment);
     }
   }
-  return { segment, replayer: new Replayer(segment), snapshotLsn, newestLsn: all[0]?.lsn ?? 0, damaged, events: 0 };
+  return {
+    segment,
+    replayer: new Replayer(segment),
+    snapshotLsn,
+    newestLsn: all[0]?.lsn ?? 0,
+    damaged,
+    events: 0,
+  };
 }
 
 /** Applies the events of a batch that belong to the segments at hand and are not in their snapshots. */
@@ -178,7 +185,9 @@ function replay(
       restored.replayer.apply(i32, at);
     } catch (error) {
       if (!(error instanceof ReplayError)) throw error;
-      throw new StoreError('CORRUPT', `${batch.where}: ${error.message}`, { cause: error });
+      throw new StoreError(error.tooSmall ? 'INCOMPATIBLE' : 'CORRUPT', `${batch.where}: ${error.message}`, {
+        cause: error,
+      });
     }
     restored.events++;
     events++;

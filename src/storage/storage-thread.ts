@@ -2,7 +2,13 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EngineMemory } from '../shard/memory.ts';
 import { openStore } from './open.ts';
 import { runStorage } from './storage-loop.ts';
-import { type JournalWriter, type StoreAddress, StoreError, type StoreErrorCode, type WriterOptions } from './store.ts';
+import {
+  type JournalWriter,
+  type StoreAddress,
+  StoreError,
+  type StoreErrorCode,
+  type WriterOptions,
+} from './store.ts';
 
 /** What the server hands to the storage thread. */
 export interface StorageThreadData {

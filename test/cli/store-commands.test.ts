@@ -1,4 +1,5 @@
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -175,6 +176,17 @@ describe('verify', () => {
       { segment: 0, message: expect.stringContaining('Segment 0 was once at LSN 12') },
     ]);
     expect(report.segments[0].lsn).toBe(null);
+  });
+
+  test('two copies of one snapshot need no events between them', async () => {
+    const directory = join(made.folder, 'two-copies');
+    const url = `file:${directory}`;
+    expect((await runHere('recover', made.url, '--to', 'end', '--into', url)).code).toBe(0);
+    copyFileSync(snapshotFile(directory, 12), snapshotFile(directory, 12).replace('-000000.', '-000001.'));
+    const { code, report } = await verify(url);
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ remarks: [], findings: [] });
+    expect(report.segments[0].snapshots).toHaveLength(2);
   });
 
   test('tells of a torn end, which is no damage', async () => {

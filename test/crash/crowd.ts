@@ -10,7 +10,6 @@ import { Shopper } from './shopper.ts';
 import type { SkuPlan } from './stock-book.ts';
 import { Stocker } from './stocker.ts';
 
-const SHOPPERS = 6;
 const LANES = 2;
 const SKUS = 24;
 /** Times to live of holds, ms: many end while the server is down or starts. */
@@ -45,10 +44,10 @@ export class Crowd {
   private lastLoadMs = 0;
   private stocked = false;
 
-  constructor(seed: number) {
+  constructor(seed: number, shoppers: number) {
     const options = { soldRetentionMs: SOLD_RETENTION_MS, keyRetentionMs: KEY_RETENTION_MS };
     this.judge = new Judge(options, this.skus, new ServerTime());
-    this.shoppers = Array.from({ length: SHOPPERS }, (_, number) => {
+    this.shoppers = Array.from({ length: shoppers }, (_, number) => {
       const prng = new Prng(seed + 1000 * (number + 1));
       return new Shopper(`shopper-${number}`, LANES, { skus: this.skus, ttlMs: TTL_MS }, this.judge, prng);
     });

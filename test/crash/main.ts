@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { FAILPOINTS, type Failpoint, FLAWS, type Flaw } from '../../src/storage/failpoints.ts';
 import { ACK_LEVELS, type AckLevel, isStoreUrl } from '../../src/storage/store.ts';
 import { noRedis } from '../fixtures/redis.ts';
+import { buildServer } from './build.ts';
 import { progressLine, toJson, toText } from './report.ts';
 import { runCrash } from './run.ts';
 
@@ -60,7 +61,10 @@ if (url === 'redis' && noRedis !== undefined) {
   console.error(noRedis);
   process.exit(1);
 }
+const server = buildServer();
+process.once('exit', () => server.remove());
 const report = await runCrash({
+  main: server.main,
   kills,
   seed,
   store: url,

@@ -24,7 +24,7 @@ export interface PlanOptions {
 }
 
 /** A start takes about so long, ms: kills in recovery are spread over it. */
-const START_MS = 1300;
+const START_MS = 900;
 /** Load before a kill: short mostly, and now and then long enough for snapshots and trims. */
 const SHORT_MS = 500;
 const LONG_MS = 1800;

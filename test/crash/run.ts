@@ -11,6 +11,8 @@ import { type End, ServerProcess } from './server-process.ts';
 import type { Tally } from './tally.ts';
 
 export interface CrashOptions {
+  /** Entry of the built server. */
+  readonly main: string;
   readonly kills: number;
   readonly seed: number;
   /** `file` and `redis` bring a store of their own; or an address, `file:<empty directory>`. */
@@ -18,6 +20,8 @@ export interface CrashOptions {
   readonly ack: AckLevel;
   readonly failpoint: Failpoint | 'each' | undefined;
   readonly flaw: Flaw | undefined;
+  /** Holders that place holds, each over two connections. */
+  readonly shoppers?: number;
   /** Told after each round. */
   readonly onRound?: (done: number, run: CrashReport) => void;
 }
@@ -41,6 +45,7 @@ export interface CrashReport {
   dataKept: string | undefined;
 }
 
+const SHOPPERS = 6;
 /** A failpoint that has not struck after so much load will not. */
 const FAILPOINT_MS = 6000;
 /** A process that does not end after a signal within this time hangs. */
@@ -72,7 +77,7 @@ class CrashRun {
   constructor(options: CrashOptions) {
     const { seed, store, ack, flaw } = options;
     this.options = options;
-    this.crowd = new Crowd(seed);
+    this.crowd = new Crowd(seed, options.shoppers ?? SHOPPERS);
     const counts = { faults: {}, missed: {}, restarts: 0, recoveriesMs: [] };
     this.report = {
       seed,
@@ -256,9 +261,9 @@ class CrashRun {
 
   private startServer(failpoint: string): ServerProcess {
     this.starts++;
-    const { ack, flaw } = this.options;
+    const { main, ack, flaw } = this.options;
     const env = { HOLDFAST_FAILPOINT: failpoint, HOLDFAST_FLAW: flaw ?? '' };
-    return new ServerProcess({ port: this.port, store: this.url, ack, env });
+    return new ServerProcess({ main, port: this.port, store: this.url, ack, env });
   }
 
   /** Counts a fault when the process has ended as it makes it. */

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** A start that takes longer has failed. */
 const START_MS = 60_000;
 const MOST_ERRORS = 8192;
@@ -29,6 +27,8 @@ const FLAGS = {
 };
 
 export interface ServerOptions {
+  /** The built server's entry. */
+  readonly main: string;
   readonly port: number;
   readonly store: string;
   readonly ack: string;
@@ -54,13 +54,13 @@ export class ServerProcess {
   private errors = '';
   private end: End | undefined;
 
-  constructor({ port, store, ack, env }: ServerOptions) {
+  constructor({ main, port, store, ack, env }: ServerOptions) {
     const flags = Object.entries({ ...FLAGS, port, store, ack }).flatMap(([name, value]) => [
       `--${name}`,
       String(value),
     ]);
     const startedMs = performance.now();
-    const child = spawn(process.execPath, [MAIN, 'serve', '--json', ...flags], {
+    const child = spawn(process.execPath, [main, 'serve', '--json', ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });

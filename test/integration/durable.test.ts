@@ -197,7 +197,11 @@ describe('a failed fdatasync', () => {
     const hopeless: [string, number][] = [];
     // The storage thread gets the variables that there are when it starts; each thread counts for itself.
     process.env.HOLDFAST_FAILPOINT = 'sync.error:40';
-    await start(store, { stopTimeoutMs: 300 }, { onHopeless: (reason, exitCode) => hopeless.push([reason, exitCode]) });
+    await start(
+      store,
+      { stopTimeoutMs: 300 },
+      { onHopeless: (reason, exitCode) => hopeless.push([reason, exitCode]) },
+    );
     delete process.env.HOLDFAST_FAILPOINT;
     await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1000);
     let accepted = 0;

@@ -11,120 +11,127 @@ import { tempDir } from '../fixtures/temp-dir.ts';
 const MINUTE = 60_000;
 const path = tempDir();
 
-describe.skipIf(noRedis !== undefined)(`a server on Redis${noRedis === undefined ? '' : `: ${noRedis}`}`, () => {
-  let redis: RedisServer;
-  let server: RunningServer | undefined;
-  let client: RawClient;
-  let stores = 0;
-  const events: string[] = [];
+describe.skipIf(noRedis !== undefined)(
+  `a server on Redis${noRedis === undefined ? '' : `: ${noRedis}`}`,
+  () => {
+    let redis: RedisServer;
+    let server: RunningServer | undefined;
+    let client: RawClient;
+    let stores = 0;
+    const events: string[] = [];
 
-  beforeAll(async () => {
-    redis = await startRedis();
-  });
-  afterAll(() => redis?.stop());
-  afterEach(stop);
+    beforeAll(async () => {
+      redis = await startRedis();
+    });
+    afterAll(() => redis?.stop());
+    afterEach(stop);
 
-  const newStore = () => `${redis.url}?prefix=test-${stores++}`;
+    const newStore = () => `${redis.url}?prefix=test-${stores++}`;
 
-  async function start(store: string, settings: Partial<Settings> = {}, hooks: ServerHooks = {}): Promise<void> {
-    events.length = 0;
-    const log: ServerHooks['log'] = ({ event }) => events.push(event);
-    server = await startHere({ store, ack: 'sync', storeStallMs: 300, ...settings }, { log, ...hooks });
-    client = await RawClient.connect(server.url);
-  }
-
-  async function stop(): Promise<void> {
-    if (server === undefined) return;
-    await client.close();
-    await server.stop();
-    server = undefined;
-  }
-
-  it('has everything again after a restart, from snapshots and journal', async () => {
-    const store = newStore();
-    await start(store, { snapshotPeriodMs: 1000 });
-    expect(server?.promise).toMatch(/appendfsync always/);
-    await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 100);
-    const [, first, deadline] = await client.call(Op.HOLD, 'sku', 5, MINUTE, 'key-1');
-    await expect.poll(() => events, { timeout: 10_000 }).toContain('snapshots');
-    const [, second] = await client.call(Op.HOLD, 'sku', 4, MINUTE);
-    expect(await client.call(Op.CONFIRM, second)).toEqual([Status.OK, 4]);
-    await stop();
-
-    await start(store);
-    expect(server?.recovery).toMatchObject({ fromSnapshots: 1 });
-    expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual([91, 5, 4, 100]);
-    expect(await client.call(Op.HOLD, 'sku', 5, MINUTE, 'key-1')).toEqual([Status.OK, first, deadline]);
-    expect((await client.call(Op.READ_HOLD, second))[1]).toBe(HoldState.CONFIRMED);
-  });
-
-  it.each([
-    ['stopped', () => redis.pause(), async () => redis.resume()],
-    ['killed', () => redis.kill(), () => redis.restart()],
-  ])(
-    'that is %s for a while: nothing is acknowledged, changes are refused, reads go on, and it heals',
-    async (_, strike, mend) => {
-      const store = newStore();
-      await start(store);
-      await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1000);
-      await client.call(Op.HOLD, 'sku', 1, MINUTE);
-      await strike();
-      const waiting = client.callAll(Array.from({ length: 20 }, () => [Op.HOLD, 'sku', 1, MINUTE]));
-      let answered = false;
-      void waiting.then(() => {
-        answered = true;
-      });
-      // Those sent before it shows that the store stands still have to wait as well.
-      const probes: number[] = [];
-      await expect
-        .poll(
-          () => {
-            void client.call(Op.HOLD, 'sku', 1, MINUTE).then(([status]) => probes.push(status as number));
-            return probes;
-          },
-          { timeout: 5000, interval: 50 },
-        )
-        .toContain(Status.UNAVAILABLE);
-      expect((await client.call(Op.READ, 'sku'))[0]).toBe(Status.OK);
-      expect(answered).toBe(false);
-      expect(probes).not.toContain(Status.OK);
-      await mend();
-      const replies = await waiting;
-      expect(replies.map(([status]) => status)).toEqual(replies.map(() => Status.OK));
-      await expect
-        .poll(() => client.call(Op.HOLD, 'sku', 1, MINUTE).then(([status]) => status), { timeout: 5000 })
-        .toBe(Status.OK);
-      const books = await client.call(Op.READ, 'sku');
-      await stop();
-      await start(store);
-      expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual(books.slice(1, 5));
-    },
-    30_000,
-  );
-
-  it('carries snapshots for a journal in files, from which another machine starts', async () => {
-    const snapshots = newStore();
-    await start(`file:${path('journal')}`, { snapshots, snapshotPeriodMs: 1000 });
-    await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 10);
-    const [, hold] = await client.call(Op.HOLD, 'sku', 3, MINUTE);
-    await expect.poll(() => events, { timeout: 10_000 }).toContain('snapshots');
-    await stop();
-    await start(`file:${path('elsewhere')}`, { snapshots, journalLost: 'accept' });
-    expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 3]);
-  });
-
-  it('that keeps nothing on disk is refused, unless that is accepted', async () => {
-    await redis.client.config('SET', 'appendonly', 'no');
-    try {
-      const store = newStore();
-      await expect(startHere({ store, ack: 'sync' })).rejects.toMatchObject({ code: 'WEAK' });
-      await start(store, { redisVolatile: 'accept' });
-      expect(server?.promise).toMatch(/keeps nothing on disk/);
-    } finally {
-      await redis.client.config('SET', 'appendonly', 'yes');
+    async function start(
+      store: string,
+      settings: Partial<Settings> = {},
+      hooks: ServerHooks = {},
+    ): Promise<void> {
+      events.length = 0;
+      const log: ServerHooks['log'] = ({ event }) => events.push(event);
+      server = await startHere({ store, ack: 'sync', storeStallMs: 300, ...settings }, { log, ...hooks });
+      client = await RawClient.connect(server.url);
     }
-  });
-});
+
+    async function stop(): Promise<void> {
+      if (server === undefined) return;
+      await client.close();
+      await server.stop();
+      server = undefined;
+    }
+
+    it('has everything again after a restart, from snapshots and journal', async () => {
+      const store = newStore();
+      await start(store, { snapshotPeriodMs: 1000 });
+      expect(server?.promise).toMatch(/appendfsync always/);
+      await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 100);
+      const [, first, deadline] = await client.call(Op.HOLD, 'sku', 5, MINUTE, 'key-1');
+      await expect.poll(() => events, { timeout: 10_000 }).toContain('snapshots');
+      const [, second] = await client.call(Op.HOLD, 'sku', 4, MINUTE);
+      expect(await client.call(Op.CONFIRM, second)).toEqual([Status.OK, 4]);
+      await stop();
+
+      await start(store);
+      expect(server?.recovery).toMatchObject({ fromSnapshots: 1 });
+      expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual([91, 5, 4, 100]);
+      expect(await client.call(Op.HOLD, 'sku', 5, MINUTE, 'key-1')).toEqual([Status.OK, first, deadline]);
+      expect((await client.call(Op.READ_HOLD, second))[1]).toBe(HoldState.CONFIRMED);
+    });
+
+    it.each([
+      ['stopped', () => redis.pause(), async () => redis.resume()],
+      ['killed', () => redis.kill(), () => redis.restart()],
+    ])(
+      'that is %s for a while: nothing is acknowledged, changes are refused, reads go on, and it heals',
+      async (_, strike, mend) => {
+        const store = newStore();
+        await start(store);
+        await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1000);
+        await client.call(Op.HOLD, 'sku', 1, MINUTE);
+        await strike();
+        const waiting = client.callAll(Array.from({ length: 20 }, () => [Op.HOLD, 'sku', 1, MINUTE]));
+        let answered = false;
+        void waiting.then(() => {
+          answered = true;
+        });
+        // Those sent before it shows that the store stands still have to wait as well.
+        const probes: number[] = [];
+        await expect
+          .poll(
+            () => {
+              void client.call(Op.HOLD, 'sku', 1, MINUTE).then(([status]) => probes.push(status as number));
+              return probes;
+            },
+            { timeout: 5000, interval: 50 },
+          )
+          .toContain(Status.UNAVAILABLE);
+        expect((await client.call(Op.READ, 'sku'))[0]).toBe(Status.OK);
+        expect(answered).toBe(false);
+        expect(probes).not.toContain(Status.OK);
+        await mend();
+        const replies = await waiting;
+        expect(replies.map(([status]) => status)).toEqual(replies.map(() => Status.OK));
+        await expect
+          .poll(() => client.call(Op.HOLD, 'sku', 1, MINUTE).then(([status]) => status), { timeout: 5000 })
+          .toBe(Status.OK);
+        const books = await client.call(Op.READ, 'sku');
+        await stop();
+        await start(store);
+        expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual(books.slice(1, 5));
+      },
+      30_000,
+    );
+
+    it('carries snapshots for a journal in files, from which another machine starts', async () => {
+      const snapshots = newStore();
+      await start(`file:${path('journal')}`, { snapshots, snapshotPeriodMs: 1000 });
+      await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 10);
+      const [, hold] = await client.call(Op.HOLD, 'sku', 3, MINUTE);
+      await expect.poll(() => events, { timeout: 10_000 }).toContain('snapshots');
+      await stop();
+      await start(`file:${path('elsewhere')}`, { snapshots, journalLost: 'accept' });
+      expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 3]);
+    });
+
+    it('that keeps nothing on disk is refused, unless that is accepted', async () => {
+      await redis.client.config('SET', 'appendonly', 'no');
+      try {
+        const store = newStore();
+        await expect(startHere({ store, ack: 'sync' })).rejects.toMatchObject({ code: 'WEAK' });
+        await start(store, { redisVolatile: 'accept' });
+        expect(server?.promise).toMatch(/keeps nothing on disk/);
+      } finally {
+        await redis.client.config('SET', 'appendonly', 'yes');
+      }
+    });
+  },
+);
 
 describe.skipIf(noRedis !== undefined)('two servers on the same keys', () => {
   it('the first stopped, the second takes over, the first comes back: it can write nothing more, and ends', async () => {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,6 +43,9 @@ describe('the place of the stores', () => {
     expect(place.next()).not.toBe(place.next());
     expect(place.disk.fileSystem).toMatch(/^\w+$/);
     expect(place.disk.longestSyncUs).toBeGreaterThanOrEqual(place.disk.syncUs);
+    mkdirSync(join(place.next(), 'journal'), { recursive: true });
+    place.clear();
+    expect(readdirSync(place.directory)).toEqual([]);
     place.remove();
     expect(existsSync(place.directory)).toBe(false);
   });

@@ -54,6 +54,18 @@ describe('the open loop', () => {
     expect(latency.max).toBeGreaterThan(350_000);
   });
 
+  it('counts it too when a command leaves late', async () => {
+    const load = { warmUpMs: 0, measureMs: 900, ratePerSecond: 500 };
+    const { sent, accepted, latency, lateSends } = await against(standIn({}), load, () => {
+      // The generator is on this thread, and sends nothing meanwhile.
+      setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500), 300);
+    });
+    expect(accepted).toBe(sent);
+    // More than a fifth of all commands were due in the first 300 ms of these 500.
+    expect(lateSends.p90).toBeGreaterThan(200_000);
+    expect(latency.p90).toBeGreaterThan(200_000);
+  });
+
   it('fails when a connection is closed', async () => {
     await expect(against(standIn({ closeAtFrame: 10 }))).rejects.toThrow('closed the connection with 1008');
   });
@@ -63,9 +75,10 @@ function standIn(options: object): string[] {
   return [fileURLToPath(new URL('./fixtures/stand-in.ts', import.meta.url)), JSON.stringify(options)];
 }
 
-async function against(server: string[], load: Partial<OpenLoad> = {}) {
+async function against(server: string[], load: Partial<OpenLoad> = {}, beforehand = () => {}) {
   const process = await ServerProcess.start('stand-in', server);
   try {
+    beforehand();
     return await generateOpenLoop({ ...TINY, ...load, port: await process.port });
   } finally {
     await process.stop();

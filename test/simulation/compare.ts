@@ -12,7 +12,8 @@ export function differences(segment: Segment, { shelf }: SegmentModel): string[]
   };
   for (let slot = 0; slot < holds.used; slot++) {
     const hold = shelf.holdIn(slot);
-    if (hold === undefined) found.push(`segment ${segment.number}: a hold in slot ${slot}, where none was placed`);
+    if (hold === undefined)
+      found.push(`segment ${segment.number}: a hold in slot ${slot}, where none was placed`);
     else compareHold(segment, slot, hold, say);
   }
   say('the number of slots that were ever used', holds.used, shelf.slotCount);

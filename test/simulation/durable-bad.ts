@@ -68,14 +68,26 @@ export const DURABLE_BAD: readonly DurableBad[] = [
     name: 'the journal is trimmed when a copy is made, before it is a snapshot',
     kinds: ['recovery', 'lost', 'I2'],
     maintenance: (maintenance, storage) => {
-      replace(maintenance, 'copied', () => ({ segment, lsn }) => storage.trim(segment, lsn));
+      replace(
+        maintenance,
+        'copied',
+        () =>
+          ({ segment, lsn }) =>
+            storage.trim(segment, lsn),
+      );
     },
   },
   {
     name: 'the journal is trimmed behind the newest snapshot, which may prove damaged',
     kinds: ['recovery', 'lost'],
     maintenance: (maintenance, storage) => {
-      replace(maintenance, 'taken', () => ({ lsn }, segment) => storage.trim(segment, lsn));
+      replace(
+        maintenance,
+        'taken',
+        () =>
+          ({ lsn }, segment) =>
+            storage.trim(segment, lsn),
+      );
     },
   },
   {
@@ -118,7 +130,8 @@ export const DURABLE_BAD: readonly DurableBad[] = [
     ...inSegments((segment) => {
       replaceAny(segment, 'currentState', (currentState, slot: number) => {
         const open = segment.holds.state(slot) === HoldState.HELD;
-        if (open && !segment.holds.isOver(slot, 0) && segment.holds.isOver(slot, -2)) (segment as Inside).expire(slot);
+        if (open && !segment.holds.isOver(slot, 0) && segment.holds.isOver(slot, -2))
+          (segment as Inside).expire(slot);
         return currentState(slot);
       });
     }),
@@ -200,11 +213,15 @@ function cutTooEarly(check: JournalCheck, { layer }: SimMachine): JournalCheck {
   let last: { at: number; sequence: number } | undefined;
   for (let at = FILE_HEADER_BYTES; at < (end.bytes.at(-1) as number); ) {
     const body = words.getInt32(at + 8, true);
-    if (words.getInt32(at + 12, true) === FrameType.EVENTS) last = { at, sequence: words.getInt32(at + 16, true) };
+    if (words.getInt32(at + 12, true) === FrameType.EVENTS)
+      last = { at, sequence: words.getInt32(at + 16, true) };
     at += FRAME_HEADER_BYTES + body;
   }
   if (last === undefined) return check;
-  return { ...check, end: { ...end, bytes: [...end.bytes.slice(0, -1), last.at], sequence: last.sequence - 1 } };
+  return {
+    ...check,
+    end: { ...end, bytes: [...end.bytes.slice(0, -1), last.at], sequence: last.sequence - 1 },
+  };
 }
 
 /** Replies to commands of some kinds leave at once. */

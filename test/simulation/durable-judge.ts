@@ -28,7 +28,10 @@ export class DurableJudge extends Judge {
   rebuilt(found: SegmentRecovery): void {
     const { whole } = this.histories[found.segment];
     if (found.lsn !== whole)
-      this.violate('lost', `segment ${found.segment} was rebuilt up to LSN ${found.lsn}, and was whole up to ${whole}`);
+      this.violate(
+        'lost',
+        `segment ${found.segment} was rebuilt up to LSN ${found.lsn}, and was whole up to ${whole}`,
+      );
     this.restored(found);
     this.count(found.snapshotLsn > 0 ? 'rebuilt-from-snapshot' : 'rebuilt-from-journal');
   }

@@ -40,7 +40,13 @@ export function drawDurableScenario(seed: number): DurableScenario {
     ...scenario,
     engine: { ...scenario.engine, events: { ringBytes: prng.pick(EVENT_RING_BYTES), gated: true } },
     steps: 100 + prng.below(200),
-    weights: { ...scenario.weights, flood: 0, noise: 0, jump: Math.min(1, scenario.weights.jump), death: prng.pick([0, 1, 3]) },
+    weights: {
+      ...scenario.weights,
+      flood: 0,
+      noise: 0,
+      jump: Math.min(1, scenario.weights.jump),
+      death: prng.pick([0, 1, 3]),
+    },
     ack,
     fileBytes: prng.pick([400, 600, 1_500, 8_192]),
     storeWeights: {

@@ -18,7 +18,12 @@ import {
 } from '../../src/storage/store.ts';
 import { type End, SimMachine } from './disk.ts';
 import { DurableJudge } from './durable-judge.ts';
-import { type DurableScenario, drawDurableScenario, STORE_STEPS, type StoreStep } from './durable-scenario.ts';
+import {
+  type DurableScenario,
+  drawDurableScenario,
+  STORE_STEPS,
+  type StoreStep,
+} from './durable-scenario.ts';
 import type { Mutation } from './engine.ts';
 import { SimMaintenance } from './maintenance.ts';
 import { MOST_ASKED, type Report, type RunOptions, Simulation } from './simulator.ts';
@@ -58,8 +63,8 @@ const MOST_STARTS = 20;
 const REBUILD_ROUNDS = 200;
 
 class DurableSimulation extends Simulation<DurableJudge> {
-  protected declare readonly scenario: DurableScenario;
-  protected declare readonly mutation: DurableMutation;
+  declare protected readonly scenario: DurableScenario;
+  declare protected readonly mutation: DurableMutation;
   private readonly machine: SimMachine;
   private readonly identity: StoreIdentity;
   /** Server's time at the start of this run. */
@@ -200,7 +205,11 @@ class DurableSimulation extends Simulation<DurableJudge> {
     if (this.nested || !prng.oneIn(scenario.interleaving)) return;
     this.nested = true;
     try {
-      for (let steps = 1 + prng.below(MOST_MEANWHILE); steps > 0 && this.clean && machine.end === undefined; steps--) {
+      for (
+        let steps = 1 + prng.below(MOST_MEANWHILE);
+        steps > 0 && this.clean && machine.end === undefined;
+        steps--
+      ) {
         const kind = prng.pick(MEANWHILE);
         if (kind === 'storage') this.storage.step();
         else this.step(kind);
@@ -236,7 +245,8 @@ class DurableSimulation extends Simulation<DurableJudge> {
 
   protected override serveOthers(): void {
     for (let i = 0; i < 8 && this.storage.step(); i++);
-    if (this.storage.phase === 'failed') this.judge.violate('stuck', 'the store failed, and nothing was wrong');
+    if (this.storage.phase === 'failed')
+      this.judge.violate('stuck', 'the store failed, and nothing was wrong');
   }
 
   /** The server is gone, and another one starts from what is left. */
@@ -291,7 +301,11 @@ class DurableSimulation extends Simulation<DurableJudge> {
     const { machine, mutation, scenario } = this;
     const options = { layer: machine.layer, fileBytes: scenario.fileBytes, bootId: machine.bootId };
     const { segments } = scenario.engine;
-    const possession = await possessFileStore(URL, { segments, create: true, identity: this.identity }, options);
+    const possession = await possessFileStore(
+      URL,
+      { segments, create: true, identity: this.identity },
+      options,
+    );
     const found = await possession.check();
     if (found.torn !== undefined) this.count('torn');
     const check = mutation.check?.(found, machine) ?? found;
@@ -299,7 +313,8 @@ class DurableSimulation extends Simulation<DurableJudge> {
     const recovery = await this.restore(possession, check, memory);
     const lastEventMs = Math.max(...recovery.segments.map(({ timeMs }) => timeMs));
     const { lastRun } = check;
-    const carriedOn = lastRun?.bootId === machine.bootId ? machine.monotonicMs + lastRun.offsetMs : machine.wallMs;
+    const carriedOn =
+      lastRun?.bootId === machine.bootId ? machine.monotonicMs + lastRun.offsetMs : machine.wallMs;
     this.startedMs = machine.clockLost ? machine.monotonicMs : Math.max(carriedOn, lastEventMs);
     const writer = possession.store.writer({
       ack: scenario.ack,
@@ -313,15 +328,23 @@ class DurableSimulation extends Simulation<DurableJudge> {
     this.serve(memory, possession, writer);
   }
 
-  private async restore(possession: Possession, check: JournalCheck, memory: EngineMemory): Promise<Recovery> {
+  private async restore(
+    possession: Possession,
+    check: JournalCheck,
+    memory: EngineMemory,
+  ): Promise<Recovery> {
     const { store } = possession;
     const reader = store.reader({ end: check.end });
-    const recovery = await restoreFrom(this.mutation.reader?.(reader) ?? reader, store.snapshots(this.identity), {
-      identity: this.identity,
-      segments: [...memory.segments.keys()],
-      memory: memory.segments,
-      options: memory.segmentOptions,
-    });
+    const recovery = await restoreFrom(
+      this.mutation.reader?.(reader) ?? reader,
+      store.snapshots(this.identity),
+      {
+        identity: this.identity,
+        segments: [...memory.segments.keys()],
+        memory: memory.segments,
+        options: memory.segmentOptions,
+      },
+    );
     await reader.close();
     for (const { snapshotLsn, damaged } of recovery.segments) {
       if (snapshotLsn > 0) this.count('from-snapshot');

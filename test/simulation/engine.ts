@@ -3,7 +3,14 @@ import { Front } from '../../src/front/front.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
-import { Control, controlOf, durableWord, type EngineMemory, Lease, storageControlOf } from '../../src/shard/memory.ts';
+import {
+  Control,
+  controlOf,
+  durableWord,
+  type EngineMemory,
+  Lease,
+  storageControlOf,
+} from '../../src/shard/memory.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 import type { Scenario } from './scenario.ts';
 import { Death, isPlanted, type Observer, replace, Tap } from './tap.ts';

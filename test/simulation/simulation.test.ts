@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { STATUS_COUNT, statusName } from '../../protocol/status.ts';
+import { complaints } from './complaints.ts';
 import { KNOWN_BAD } from './known-bad.ts';
-import { type Report, simulate } from './simulator.ts';
+import { simulate } from './simulator.ts';
 
 /** Set to run one seed alone, as a failure's message says. */
 const only = process.env.HOLDFAST_SEED;
@@ -84,9 +85,3 @@ describe('the judge notices when', () => {
     expect.unreachable(`${[...found].join(', ') || 'nothing'} found, not ${bad.kinds.join(' or ')}`);
   });
 });
-
-/** A run's violations, each with the command that shows how it came to it. */
-function complaints({ seed, violations }: Report): string[] {
-  const replay = `node_modules/.bin/node test/simulation/replay.ts --seed ${seed} --verbose`;
-  return violations.map(({ kind, what }) => `seed ${seed}: ${kind}: ${what}\n  replay: ${replay}`);
-}

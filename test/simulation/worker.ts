@@ -143,7 +143,8 @@ export class SimWorker {
     const ended = shard.runExpiry(this.now, budget);
     const own = world.memory.workers[this.number];
     if (ended === budget) world.count('expiry-sliced');
-    else if (own.eventRingBytes === 0 || hasEventRoom(own, budget * MAX_EXPIRY_EVENT_BYTES)) world.swept(this.number);
+    else if (own.eventRingBytes === 0 || hasEventRoom(own, budget * MAX_EXPIRY_EVENT_BYTES))
+      world.swept(this.number);
     this.work += ended;
   }
 
