@@ -20,7 +20,10 @@ export interface Disk {
   readonly device: string;
   /** False for a file system that is in memory: then a sync costs nothing and means nothing. */
   readonly real: boolean;
-  /** What one fdatasync behind a write of 4 KiB took with nothing else to do, µs: the median of some, and the longest. */
+  /**
+   * What one fdatasync behind a write of 4 KiB took between the benchmarks, with no server running, µs: the median, and the longest. Others
+   * who sync meanwhile show here.
+   */
   readonly syncUs: number;
   readonly longestSyncUs: number;
 }
@@ -33,13 +36,14 @@ interface Mount {
 
 const IN_MEMORY = new Set(['tmpfs', 'ramfs', 'devtmpfs']);
 const WHOLLY = { recursive: true, force: true } as const;
-const SYNCS = 60;
+const SYNCS = 40;
 const SYNCED_BYTES = 4096;
 
 /** A temporary directory for stores, which is removed with all that is in it; with the process at the latest. */
 export class Place {
   readonly directory: string;
-  readonly disk: Disk;
+  private readonly mount: Mount;
+  private readonly syncsUs: number[] = [];
   private stores = 0;
   // A server that was killed a moment ago may still be making files.
   private readonly removeAtExit = () => rmSync(this.directory, { ...WHOLLY, maxRetries: 5, retryDelay: 50 });
@@ -48,8 +52,19 @@ export class Place {
   constructor(under: string = usualPlace()) {
     this.directory = mkdtempSync(join(resolve(under), 'holdfast-bench-'));
     process.once('exit', this.removeAtExit);
-    const { type, device } = mountOf(this.directory, mounts());
-    this.disk = { fileSystem: type, device, real: !IN_MEMORY.has(type), ...timeSyncs(this.directory) };
+    this.mount = mountOf(this.directory, mounts());
+    this.clear();
+  }
+
+  get disk(): Disk {
+    const { type, device } = this.mount;
+    return {
+      fileSystem: type,
+      device,
+      real: !IN_MEMORY.has(type),
+      syncUs: Math.round(median(this.syncsUs)),
+      longestSyncUs: Math.round(Math.max(...this.syncsUs)),
+    };
   }
 
   /** A directory of its own, which is not made yet. */
@@ -57,9 +72,10 @@ export class Place {
     return join(this.directory, `store-${++this.stores}`);
   }
 
-  /** Removes the stores that there were, so that no more disk is used than one benchmark needs. */
+  /** Removes the stores that there were, so that no more disk is used than one benchmark needs, and tries the disk. */
   clear(): void {
     for (const name of readdirSync(this.directory)) rmSync(join(this.directory, name), WHOLLY);
+    this.syncsUs.push(...timeSyncs(this.directory));
   }
 
   remove(): void {
@@ -106,9 +122,10 @@ function mounts(): Mount[] {
   }
 }
 
-/** Writes into a file of its full length, as the journal is written. */
-function timeSyncs(directory: string): Pick<Disk, 'syncUs' | 'longestSyncUs'> {
-  const fd = openSync(join(directory, 'syncs'), 'wx+');
+/** Times in µs. Writes into a file of its full length, as the journal is written. */
+function timeSyncs(directory: string): number[] {
+  const path = join(directory, 'syncs');
+  const fd = openSync(path, 'wx+');
   try {
     ftruncateSync(fd, SYNCS * SYNCED_BYTES);
     const bytes = new Uint8Array(SYNCED_BYTES).fill(1);
@@ -119,8 +136,9 @@ function timeSyncs(directory: string): Pick<Disk, 'syncUs' | 'longestSyncUs'> {
       fdatasyncSync(fd);
       times.push((performance.now() - startMs) * 1000);
     }
-    return { syncUs: Math.round(median(times)), longestSyncUs: Math.round(Math.max(...times)) };
+    return times;
   } finally {
     closeSync(fd);
+    rmSync(path);
   }
 }

@@ -32,7 +32,7 @@ export interface MaintenanceOptions {
 }
 
 export interface MaintenanceEvent {
-  readonly event: 'snapshots' | 'snapshot-failed' | 'rebuilt' | 'rebuild-failed';
+  readonly event: 'snapshots' | 'snapshot-failed' | 'snapshot-damaged' | 'rebuilt' | 'rebuild-failed';
   readonly detail: string;
 }
 
@@ -138,7 +138,8 @@ export class Maintenance {
     await this.until(() => this.options.durability.reached(copied.worker, copied.position));
     await storage.position();
     const { copy } = memory.storage;
-    const { trimLsn } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
+    const { trimLsn, damaged } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
+    for (const detail of damaged) this.options.log({ event: 'snapshot-damaged', detail });
     this.trimLsns[segment] = trimLsn;
     if (trimLsn > 0) storage.trim(segment, trimLsn);
     return true;

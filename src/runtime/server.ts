@@ -195,7 +195,8 @@ function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
 const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['event'], 'snapshots'>, string>> =
   {
     'snapshot-failed': 'A snapshot failed and will be tried again',
-    rebuilt: 'Rebuilt',
+    'snapshot-damaged': 'An older snapshot proved damaged and was removed; a new one takes its place',
+  rebuilt: 'Rebuilt',
     'rebuild-failed': 'Not rebuilt',
     'store-trouble': 'The store takes nothing for now; changes are refused until it does',
     'store-healed': 'The store takes what it is given again',

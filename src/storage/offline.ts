@@ -1,5 +1,4 @@
 import { openOfflineFile } from './offline-file.ts';
-import { openOfflineRedis } from './offline-redis.ts';
 import type { OfflinePair, OfflineStore } from './offline-store.ts';
 import { isStoreUrl, StoreError } from './store.ts';
 
@@ -11,7 +10,9 @@ export async function openOffline(url: string): Promise<OfflineStore> {
       `"${url}" names no store: it must begin with file:, redis:// or rediss://.`,
     );
   }
-  return url.startsWith('file:') ? openOfflineFile(url) : openOfflineRedis(url);
+  if (url.startsWith('file:')) return openOfflineFile(url);
+  // Its client is loaded only where it is used.
+  return (await import('./offline-redis.ts')).openOfflineRedis(url);
 }
 
 /** Opens both. Throws StoreError LOCKED when a server has either and `atRest` is wanted, INCOMPATIBLE when they do not belong together. */

@@ -74,8 +74,8 @@ export interface Recovery {
  * CORRUPT when anything is missing or contradicts itself, INCOMPATIBLE when it does not fit the settings.
  */
 export async function recoverSegments(task: RecoveryTask): Promise<Recovery> {
-  const journal = openStore(task.journal);
-  const snapshotStore = task.snapshots.url === task.journal.url ? journal : openStore(task.snapshots);
+  const journal = await openStore(task.journal);
+  const snapshotStore = task.snapshots.url === task.journal.url ? journal : await openStore(task.snapshots);
   const snapshots = snapshotStore.snapshots(task.identity);
   const reader = journal.reader(task.reader);
   try {

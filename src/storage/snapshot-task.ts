@@ -2,10 +2,7 @@ import { imageInfo } from '../core/image.ts';
 import { failpoint } from './failpoints.ts';
 import { openStore } from './open.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
-import { type SnapshotStore, type StoreAddress, StoreError, type StoreIdentity } from './store.ts';
-
-/** Generations of snapshots that a segment keeps: a second one for the day when the first proves damaged. */
-const GENERATIONS = 2;
+import { type SnapshotId, type SnapshotStore, type StoreAddress, StoreError, type StoreIdentity } from './store.ts';
 
 /** One segment's copy, to be made a snapshot. Structured-cloneable: it goes to a thread of the pool. */
 export interface SnapshotTask {
@@ -23,11 +20,13 @@ export interface SnapshotResult {
   readonly bytes: number;
   /** Events up to this LSN are in a verified snapshot and in the one before it: the journal may forget them. 0 for none. */
   readonly trimLsn: number;
+  /** Older snapshots that proved damaged and were removed, in words. */
+  readonly damaged: readonly string[];
 }
 
 /** Encodes and stores a copy, reads it back and compares, and only then removes the generation before the last. */
 export async function takeSnapshot(task: SnapshotTask): Promise<SnapshotResult> {
-  const store = openStore(task.snapshots);
+  const store = await openStore(task.snapshots);
   const snapshots = store.snapshots(task.identity);
   try {
     return await takeInto(snapshots, task);
@@ -54,9 +53,42 @@ export async function takeInto(
     await snapshots.remove(written);
     throw new StoreError('CORRUPT', `${written.name} does not read back as it was written; it is removed.`);
   }
-  const all = await snapshots.list(segment);
-  for (const old of all.slice(GENERATIONS)) await snapshots.remove(old);
-  return { lsn, bytes: bytes.length, trimLsn: all[GENERATIONS - 1]?.lsn ?? 0 };
+  const { second, damaged } = await keepTwo(snapshots, written, identity.id);
+  return { lsn, bytes: bytes.length, trimLsn: second?.lsn ?? 0, damaged };
+}
+
+/**
+ * Removes all snapshots of a segment but the one just written and the newest good one before it: a second generation for the day when the
+ * first proves damaged. One that is damaged itself is none, and the journal behind it must stay.
+ */
+async function keepTwo(
+  snapshots: SnapshotStore,
+  written: SnapshotId,
+  store: string,
+): Promise<{ second: SnapshotId | undefined; damaged: string[] }> {
+  let second: SnapshotId | undefined;
+  const damaged: string[] = [];
+  for (const id of await snapshots.list(written.segment)) {
+    if (id.name === written.name) continue;
+    const problem = second === undefined ? await damageOf(snapshots, id, store) : undefined;
+    if (second === undefined && problem === undefined) {
+      second = id;
+      continue;
+    }
+    if (problem !== undefined) damaged.push(problem);
+    await snapshots.remove(id);
+  }
+  return { second, damaged };
+}
+
+async function damageOf(snapshots: SnapshotStore, id: SnapshotId, store: string): Promise<string | undefined> {
+  try {
+    decodeSnapshot(await snapshots.read(id), store);
+    return undefined;
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'CORRUPT') return error.message;
+    throw error;
+  }
 }
 
 function equal(a: Int32Array, b: Int32Array): boolean {

@@ -3,7 +3,6 @@ import type { EngineMemory } from '../shard/memory.ts';
 import { openStore } from './open.ts';
 import { runStorage } from './storage-loop.ts';
 import {
-  type JournalWriter,
   type StoreAddress,
   StoreError,
   type StoreErrorCode,
@@ -35,13 +34,18 @@ export type StorageReport =
 /** The storage thread from its start to its end. */
 export async function storageThread(data: StorageThreadData, port: MessagePort): Promise<void> {
   const tell = (report: StorageReport): void => port.postMessage(report);
-  const store = openStore(data.address);
+  const store = await openStore(data.address);
   try {
     const writer = store.writer(data.writer);
     port.on('message', (request: StorageRequest) => {
       if (request.ask === 'position') {
-        // A sync that fails is final for the next commit too, which ends the thread.
-        attemptSync(writer);
+        try {
+          writer.sync?.();
+        } catch (error) {
+          // Final for the next commit too, which may be long in coming.
+          tell({ tell: 'failed', ...inWords(error) });
+          process.exit(1);
+        }
         tell({ tell: 'position', position: writer.position });
         return;
       }
@@ -63,14 +67,6 @@ export async function storageThread(data: StorageThreadData, port: MessagePort):
   } finally {
     await store.close().catch(() => {});
     port.close();
-  }
-}
-
-function attemptSync(writer: JournalWriter): void {
-  try {
-    writer.sync?.();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
   }
 }
 

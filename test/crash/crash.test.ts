@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { FAILPOINTS, FLAWS } from '../../src/storage/failpoints.ts';
+import { FLAWS } from '../../src/storage/failpoints.ts';
 import { noRedis } from '../fixtures/redis.ts';
 import { buildServer } from './build.ts';
+import { PLANTED } from './plan.ts';
 import { toText } from './report.ts';
 import { type CrashReport, runCrash } from './run.ts';
 
@@ -30,13 +31,13 @@ function expectNoViolations(report: CrashReport): void {
 describe(`a server that is killed, with seed ${seed}`, { timeout: PATIENCE_MS }, () => {
   // Beside each other: each of them mostly waits for a process to start.
   it.concurrent('loses nothing that it acknowledged, wherever it dies', async () => {
-    const report = await runCrash({ ...defaults, kills: FAILPOINTS.length + 3, failpoint: 'each' });
+    const report = await runCrash({ ...defaults, kills: PLANTED.length + 3, failpoint: 'each' });
     expectNoViolations(report);
-    expect(Object.keys(report.faults)).toEqual(expect.arrayContaining([...FAILPOINTS]));
-    expect(report.restarts).toBeGreaterThan(FAILPOINTS.length);
+    expect(Object.keys(report.faults)).toEqual(expect.arrayContaining([...PLANTED]));
+    expect(report.restarts).toBeGreaterThan(PLANTED.length);
     expect(report.tally.holds).toBeGreaterThan(0);
     expect(report.tally.unknown).toBeGreaterThan(0);
-    expect(report.tally.audits).toBeGreaterThan(FAILPOINTS.length / 2);
+    expect(report.tally.audits).toBeGreaterThan(PLANTED.length / 2);
   });
 
   it.concurrent('loses nothing with its journal in Redis', async ({ skip }) => {

@@ -105,7 +105,8 @@ export class KeyBook {
       return undefined;
     }
     if (key.unknown > 0) {
-      const happened = status === Status.OK && deadline - key.ttlMs < when.from ? 1 : 0;
+      const happened =
+        status === Status.OK && deadline - key.ttlMs < Math.floor(this.hearing.time.at(entry.sentMs)) ? 1 : 0;
       tally.happened += happened;
       tally.notHappened += key.unknown - happened;
       key.unknown = 0;

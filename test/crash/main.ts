@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { FAILPOINTS, type Failpoint, FLAWS, type Flaw } from '../../src/storage/failpoints.ts';
+import { FLAWS, type Flaw } from '../../src/storage/failpoints.ts';
 import { ACK_LEVELS, type AckLevel, isStoreUrl } from '../../src/storage/store.ts';
 import { noRedis } from '../fixtures/redis.ts';
 import { buildServer } from './build.ts';
+import { PLANTED, type Planted } from './plan.ts';
 import { progressLine, toJson, toText } from './report.ts';
 import { runCrash } from './run.ts';
 
@@ -12,10 +13,12 @@ interface Flags {
   seed: number;
   store: string;
   ack: AckLevel;
-  failpoint?: Failpoint | 'each';
+  failpoint?: Planted | 'each';
   flaw?: Flaw;
   json?: true;
 }
+
+const ROUNDS_A_LINE = 10;
 
 const program = new Command('crash')
   .description(
@@ -46,7 +49,7 @@ const program = new Command('crash')
     new Option(
       '--failpoint <name>',
       'dies at this one only, or at each of them once before the other rounds',
-    ).choices(['each', ...FAILPOINTS]),
+    ).choices(['each', ...PLANTED]),
   )
   .addOption(
     new Option('--flaw <name>', 'has the server make a mistake, which the judge must find').choices(FLAWS),
@@ -63,18 +66,29 @@ if (url === 'redis' && noRedis !== undefined) {
 }
 const server = buildServer();
 process.once('exit', () => server.remove());
-const report = await runCrash({
-  main: server.main,
-  kills,
-  seed,
-  store: url,
-  ack,
-  failpoint,
-  flaw,
-  onRound: (done, run) => console.error(progressLine(done, kills, run)),
-});
-console.log(json ? JSON.stringify(toJson(report)) : toText(report));
-process.exitCode = report.tally.violated > 0 ? 1 : 0;
+try {
+  const report = await runCrash({
+    main: server.main,
+    kills,
+    seed,
+    store: url,
+    ack,
+    failpoint,
+    flaw,
+    onRound: (done, run) => showProgress(done, progressLine(done, kills, run)),
+  });
+  console.log(json ? JSON.stringify(toJson(report)) : toText(report));
+  process.exitCode = report.tally.violated > 0 ? 1 : 0;
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 2;
+}
+
+/** On a terminal one line that changes; elsewhere a line now and then. */
+function showProgress(done: number, line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${line}\x1b[K${done === kills ? '\n' : ''}`);
+  else if (done % ROUNDS_A_LINE === 0 || done === kills) console.error(line);
+}
 
 function wholeNumber(text: string): number {
   if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');

@@ -6,9 +6,11 @@ const MOST_TOLD = 5;
 
 /** The report as one plain object. */
 export function toJson(report: CrashReport): unknown {
-  const { tally, recoveriesMs, restarts, tookMs, faults, missed, dataKept, seed, store, ack, flaw } = report;
+  const { tally, recoveriesMs, restarts, tookMs, faults, missed, dataKept, seed, rounds, store, ack, flaw } =
+    report;
   return {
     seed,
+    kills: rounds,
     store,
     ack,
     ...(flaw !== undefined && { flaw }),
@@ -47,7 +49,7 @@ export function progressLine(done: number, rounds: number, { tally, faults, took
 export function toText(report: CrashReport): string {
   const { tally, recoveriesMs } = report;
   const lines = [
-    `Seed ${report.seed}, store ${report.store}, ack ${report.ack}${report.flaw === undefined ? '' : `, flaw ${report.flaw}`}: ${(report.tookMs / 1000).toFixed(1)} s`,
+    `Seed ${report.seed}, ${report.rounds} rounds, store ${report.store}, ack ${report.ack}${report.flaw === undefined ? '' : `, flaw ${report.flaw}`}: ${(report.tookMs / 1000).toFixed(1)} s`,
     '',
     `${sum(report.faults)} faults struck:`,
     ...table(report.faults),

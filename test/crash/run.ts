@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Prng } from '../../src/base/prng.ts';
-import type { Failpoint, Flaw } from '../../src/storage/failpoints.ts';
+import { FAULTS, type Flaw } from '../../src/storage/failpoints.ts';
 import type { AckLevel } from '../../src/storage/store.ts';
 import { freePort, type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { Crowd } from './crowd.ts';
-import { planRounds, type Round } from './plan.ts';
+import { type Planted, planRounds, type Round } from './plan.ts';
 import { type End, ServerProcess } from './server-process.ts';
 import type { Tally } from './tally.ts';
 
@@ -18,7 +18,7 @@ export interface CrashOptions {
   /** `file` and `redis` bring a store of their own; or an address, `file:<empty directory>`. */
   readonly store: string;
   readonly ack: AckLevel;
-  readonly failpoint: Failpoint | 'each' | undefined;
+  readonly failpoint: Planted | 'each' | undefined;
   readonly flaw: Flaw | undefined;
   /** Holders that place holds, each over two connections. */
   readonly shoppers?: number;
@@ -31,6 +31,8 @@ export interface CrashReport {
   readonly store: string;
   readonly ack: AckLevel;
   readonly flaw: Flaw | undefined;
+  /** Lives of the server that a fault ended, or was to end. */
+  rounds: number;
   /** How often each fault struck. */
   readonly faults: Record<string, number>;
   /** How often one was planned and did not come to pass: a failpoint that was not reached, a kill with nothing under way. */
@@ -47,9 +49,13 @@ export interface CrashReport {
 
 const SHOPPERS = 6;
 /** A failpoint that has not struck after so much load will not. */
-const FAILPOINT_MS = 6000;
+const FAILPOINT_MS = 20_000;
+/** The server's exit code when its store has failed. */
+const EXIT_STORE = 74;
 /** A process that does not end after a signal within this time hangs. */
 const END_MS = 30_000;
+/** A server that has not answered an audit by then never will. */
+const ANSWER_MS = 60_000;
 /** Clients pause for milliseconds, not for as long as this. */
 const UNDER_WAY_MS = 500;
 
@@ -78,7 +84,7 @@ class CrashRun {
     const { seed, store, ack, flaw } = options;
     this.options = options;
     this.crowd = new Crowd(seed, options.shoppers ?? SHOPPERS);
-    const counts = { faults: {}, missed: {}, restarts: 0, recoveriesMs: [] };
+    const counts = { rounds: 0, faults: {}, missed: {}, restarts: 0, recoveriesMs: [] };
     this.report = {
       seed,
       store,
@@ -99,11 +105,13 @@ class CrashRun {
       const rounds = planRounds(new Prng(options.seed), {
         rounds: options.kills,
         redis: this.redis !== undefined,
+        syncs: options.ack === 'sync' && this.url.startsWith('file:'),
         failpoint: options.failpoint,
         flawed: options.flaw !== undefined,
       });
       for (const [done, round] of rounds.entries()) {
         await this.round(round);
+        report.rounds = done + 1;
         report.tookMs = performance.now() - this.startedMs;
         options.onRound?.(done + 1, report);
         // A planted mistake is found once.
@@ -114,8 +122,9 @@ class CrashRun {
         tally.violate('process', 'no fault struck, so the run shows nothing');
     } finally {
       await this.redis?.stop();
-      if (this.directory !== undefined && tally.violated > 0) report.dataKept = this.directory;
-      else if (this.directory !== undefined) rmSync(this.directory, { recursive: true, force: true });
+      process.removeListener('exit', this.removeData);
+      if (tally.violated > 0) report.dataKept = this.directory;
+      else this.removeData();
     }
     report.tookMs = performance.now() - this.startedMs;
     return report;
@@ -130,10 +139,15 @@ class CrashRun {
     } else if (store === 'file') {
       this.directory = mkdtempSync(join(tmpdir(), 'holdfast-crash-'));
       this.url = `file:${this.directory}/data`;
+      process.once('exit', this.removeData);
     } else {
       this.url = store;
     }
   }
+
+  private readonly removeData = (): void => {
+    if (this.directory !== undefined) rmSync(this.directory, { recursive: true, force: true });
+  };
 
   /** One life of the server. */
   private async round(round: Round): Promise<void> {
@@ -142,9 +156,12 @@ class CrashRun {
       await this.killInRecovery(server, round.afterMs);
       return;
     }
-    if (!(await this.welcome(server))) {
+    // A call that fails for good ends the server in its own way.
+    const failing = round.fault === 'failpoint' && (FAULTS as readonly string[]).includes(round.name);
+    const planned = failing ? EXIT_STORE : 'SIGKILL';
+    if (!(await this.welcome(server, planned))) {
       // A failpoint may strike as soon as there is something to write.
-      if (round.fault === 'failpoint') await this.strike(round.name, server, 'SIGKILL');
+      if (round.fault === 'failpoint') await this.strike(round.name, server, planned);
       return;
     }
     let going = true;
@@ -157,7 +174,7 @@ class CrashRun {
           server.signal('SIGKILL');
           await this.ending(server, 'SIGKILL');
         } else {
-          await this.strike(round.name, server, 'SIGKILL');
+          await this.strike(round.name, server, planned);
         }
         break;
       case 'term':
@@ -197,19 +214,26 @@ class CrashRun {
   }
 
   /** Everybody connects once the server is ready, and what it restored is looked at. False when it was gone by then. */
-  private async welcome(server: ServerProcess): Promise<boolean> {
+  private async welcome(server: ServerProcess, planned: End = 'SIGKILL'): Promise<boolean> {
+    let inUse = false;
     try {
-      const { url, afterMs } = await server.ready;
+      const { url, afterMs, fresh } = await server.ready;
+      inUse = this.starts === 1 && !fresh;
+      if (inUse) throw new Error(`${this.url} is not empty, and a run needs a store of its own`);
       if (this.starts > 1) {
         this.report.restarts++;
         this.report.recoveriesMs.push(afterMs);
       }
-      await this.crowd.connect(url);
-      await this.crowd.audit();
+      await within(ANSWER_MS, this.crowd.connect(url));
+      await within(ANSWER_MS, this.crowd.audit());
       if (server.running) return true;
     } catch (error) {
+      if (inUse) {
+        server.signal('SIGKILL');
+        throw error;
+      }
       const died = !server.running || (await this.endsSoon(server));
-      if (!died || (await server.ended) !== 'SIGKILL') {
+      if (!died || (await server.ended) !== planned) {
         const what = `start ${this.starts}: the server that was killed cannot be used again: ${(error as Error).message}`;
         this.report.tally.violate('I2', what, died ? [] : [server.errorOutput]);
         this.hopeless = true;
@@ -253,7 +277,11 @@ class CrashRun {
         this.report.tally.violate('process', `the last server ended: ${server.errorOutput}`);
       return;
     }
-    await this.crowd.settle();
+    try {
+      await within(ANSWER_MS, this.crowd.settle());
+    } catch (error) {
+      this.report.tally.violate('process', `the last server: ${(error as Error).message}`);
+    }
     server.signal('SIGTERM');
     await this.ending(server, 0);
     await this.crowd.leave(false);
@@ -268,6 +296,7 @@ class CrashRun {
 
   /** Counts a fault when the process has ended as it makes it. */
   private async strike(name: string, server: ServerProcess, expected: End): Promise<void> {
+    if (this.hopeless) return;
     if ((await this.ending(server, expected)) === expected) count(this.report.faults, name);
   }
 
@@ -298,6 +327,15 @@ class CrashRun {
     await Promise.race([server.ended, sleep(2000)]);
     return !server.running;
   }
+}
+
+/** Rejects when it takes longer. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 /** Lets the event loop run once. */

@@ -43,6 +43,8 @@ export interface Ready {
   readonly url: string;
   /** From the start of the process, ms. */
   readonly afterMs: number;
+  /** Whether there was nothing in the store. */
+  readonly fresh: boolean;
 }
 
 /** A `holdfast serve` of its own. */
@@ -87,10 +89,7 @@ export class ServerProcess {
         timer = setTimeout(() => reject(new Error(`it is not ready after ${START_MS / 1000} s`)), START_MS);
       }),
     ])
-      .then((line) => ({
-        url: (JSON.parse(line) as { url: string }).url,
-        afterMs: performance.now() - startedMs,
-      }))
+      .then((line) => readyFrom(line, performance.now() - startedMs))
       .finally(() => clearTimeout(timer));
     // Whoever kills it before it is ready does not wait for it to be.
     this.ready.catch(() => {});
@@ -108,4 +107,9 @@ export class ServerProcess {
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }
+}
+
+function readyFrom(line: string, afterMs: number): Ready {
+  const { url, recovery } = JSON.parse(line) as { url: string; recovery: { fresh: boolean } | null };
+  return { url, afterMs, fresh: recovery?.fresh ?? true };
 }

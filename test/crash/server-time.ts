@@ -1,8 +1,9 @@
 import type { Span } from './hold-states.ts';
 
-/** Threads of a server line their clocks up to about this; and a worker's reading is as old as its batch. */
+/** Threads of a server line their clocks up to about this. */
 const SLACK_MS = 5;
-const BATCH_MS = 100;
+/** A worker reads the clock once for a batch, and a busy machine may put it aside before it takes the batch's commands. */
+const BATCH_MS = 1000;
 
 /** What the clients know of the server's clock: how far it is ahead of theirs, at least and at most. */
 export class ServerTime {
@@ -24,6 +25,11 @@ export class ServerTime {
   /** When, by the server's time, a command can have been carried out that was under way between two local moments. */
   span(sentMs: number, heardMs: number): Span {
     return { from: Math.floor(sentMs + this.from) - BATCH_MS, to: Math.ceil(heardMs + this.to) + SLACK_MS };
+  }
+
+  /** The server's time at a local moment, as far as it is known. */
+  at(localMs: number): number {
+    return localMs + (this.from + this.to) / 2;
   }
 
   /** By how much this clock surely is behind (below 0) or ahead of another one of the same server, ms. */

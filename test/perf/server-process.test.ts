@@ -45,7 +45,7 @@ describe('a server process', () => {
 
   it('tells what its line says, and how long that took', async () => {
     const server = await start(
-      "console.log(JSON.stringify({ port: 7, segments: 3, recovery: { events: 5 } })); process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1000)",
+      "process.on('SIGTERM', () => process.exit(0)); console.log(JSON.stringify({ port: 7, segments: 3, recovery: { events: 5 } })); setInterval(() => {}, 1000)",
     );
     expect(await server.ready).toEqual({ port: 7, segments: 3, recovery: { events: 5 } });
     expect(server.readyMs).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import { Packr } from 'msgpackr';
 import { MAX_QUANTITY, SLOT_BITS } from '../../protocol/limits.ts';
-import { OP_SHAPES, Op, Route, StockMode } from '../../protocol/ops.ts';
+import { OP_SHAPES, Op, opName, Route, StockMode } from '../../protocol/ops.ts';
 import { SkuHash, segmentOfHash } from '../../src/base/hash.ts';
 import type { Prng } from '../../src/base/prng.ts';
 import { drawFlaw, type Flaw, GARBAGE, GARBAGE_FLAW } from './flaws.ts';
@@ -190,4 +190,9 @@ export class CommandMaker {
 /** A value's MessagePack, in memory of its own: the packer's is used again. */
 export function pack(value: unknown): Uint8Array {
   return Uint8Array.prototype.slice.call(packr.pack(value));
+}
+
+/** A command in words, for messages. */
+export function describe({ op, request, args }: Command): string {
+  return `${opName(op)} ${request} ${args.map((arg) => arg ?? 'nil').join(' ')}`.trimEnd();
 }

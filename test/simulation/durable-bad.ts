@@ -55,9 +55,9 @@ export const DURABLE_BAD: readonly DurableBad[] = [
     reader: (reader) => changed(reader, withoutLast),
   },
   {
-    name: 'an extension is taken for another one',
+    name: 'an extension is replayed as another one',
     kinds: ['restored'],
-    reader: (reader) => changed(reader, shortenExtensions),
+    reader: (reader) => changed(reader, lengthenExtensions),
   },
   {
     name: 'the torn end is cut off one frame too early',
@@ -185,8 +185,8 @@ function withoutLast(batch: JournalBatch, last: boolean): JournalBatch {
   return last ? { ...batch, bytes: batch.bytes.subarray(0, (starts.at(-1) as number) * 4) } : batch;
 }
 
-/** EXTENDED by a millisecond less, or more. */
-function shortenExtensions(batch: JournalBatch): JournalBatch {
+/** Every EXTENDED by a millisecond more than was written. */
+function lengthenExtensions(batch: JournalBatch): JournalBatch {
   const i32 = wordsOf(batch);
   for (const at of eventStarts(batch)) {
     if (eventType(i32[at + Event.TAG]) === EventType.EXTENDED) i32[at + Event.AMOUNT]++;

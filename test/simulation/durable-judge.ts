@@ -4,7 +4,7 @@ import { Segment } from '../../src/core/segment.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import type { Recovery, SegmentRecovery } from '../../src/storage/recovery.ts';
 import { differences } from './compare.ts';
-import { emptyLines, Judge } from './judge.ts';
+import { Judge } from './judge.ts';
 import type { Sent } from './session.ts';
 
 /** Answers that tell nothing of what is stored: who gets one tries again, or asks. */
@@ -16,11 +16,12 @@ export class DurableJudge extends Judge {
   readsAhead = false;
   /** Whether everything that was told is there after a recovery. */
   lasting = true;
+  /** Whether everything that happened is, also what was told to no one. */
+  complete = false;
 
   /** Another run of the server: every segment is as a recovery found it, in this memory. */
   served(memory: EngineMemory, { segments }: Recovery): void {
-    this.memory = memory;
-    this.lines = emptyLines(memory);
+    this.turnTo(memory);
     for (const found of segments) this.restored(found);
   }
 
@@ -50,6 +51,8 @@ export class DurableJudge extends Judge {
     const history = this.histories[number];
     if (lsn < history.told && this.lasting)
       this.violate('lost', `segment ${number} ends at LSN ${lsn}, and clients were told of ${history.told}`);
+    if (lsn < history.lsn && this.complete)
+      this.violate('lost', `segment ${number} ends at LSN ${lsn}, and was closed at ${history.lsn}`);
     if (lsn > history.lsn)
       this.violate('restored', `segment ${number} ends at LSN ${lsn}, and ${history.lsn} was the last`);
     for (const what of violations) this.violate('I1', what);

@@ -11,6 +11,7 @@ export const STORE_STEPS = [
   'room',
   'stall',
   'wall',
+  'stop',
 ] as const;
 export type StoreStep = (typeof STORE_STEPS)[number];
 
@@ -59,6 +60,7 @@ export function drawDurableScenario(seed: number): DurableScenario {
       room: prng.oneIn(3) ? 3 : 0,
       stall: prng.pick([0, 3]),
       wall: wall ? 1 : 0,
+      stop: prng.pick([0, 0, 1]),
     },
     stallMs: prng.pick([1, 20, 100]),
     interleaving: prng.pick([1, 2, 4, 1_000]),

@@ -4,12 +4,12 @@ import { simulateDurable } from './durable.ts';
 
 /** Set to run one seed alone, as a failure's message says; and how many to run, for more than the suite has time for. */
 const only = process.env.HOLDFAST_SEED;
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 480);
+const RUNS = Math.max(480, Number(process.env.HOLDFAST_RUNS ?? 0));
 const RUNS_A_TEST = 60;
 
 /** What has to come about in the runs taken together, or they have shown nothing. */
 const FAULTS = [
-  ...['kill', 'power', 'sync-failed', 'commit-without-room', 'snapshot-failed', 'snapshot-damaged'],
+  ...['kill', 'power', 'sync-failed', 'commit-without-room', 'snapshot-failed', 'snapshot-damaged', 'stop'],
   ...['write', 'fdatasync', 'rename', 'syncDirectory', 'open'].flatMap((call) => [
     `kill-in-${call}`,
     `power-in-${call}`,

@@ -2,19 +2,16 @@
  * The simulation with a store: group commits, snapshots and trimming on a disk in memory, which can lose its power or its room at any
  * call, and a server that is started again from what is left. Front, rings, shards, journal, snapshots and recovery are the real ones.
  *
- *     node_modules/.bin/node test/simulation/replay.ts --durable --seed 123 --verbose
+ *     node_modules/.bin/node test/simulation/replay.ts --durable --seed 123 --verbose    every step of one run
+ *     HOLDFAST_RUNS=5000 npm test -- test/simulation/durable                             more runs than the suite has time for
  */
 import { basename } from 'node:path';
-import { allocateEngine, type EngineMemory } from '../../src/shard/memory.ts';
-import { possessFileStore } from '../../src/storage/file-store.ts';
-import { type Recovery, restoreFrom } from '../../src/storage/recovery.ts';
+import { allocateEngine } from '../../src/shard/memory.ts';
 import {
   type JournalCheck,
   type JournalReader,
-  type JournalWriter,
   type Possession,
   StoreError,
-  type StoreIdentity,
 } from '../../src/storage/store.ts';
 import { type End, SimMachine } from './disk.ts';
 import { DurableJudge } from './durable-judge.ts';
@@ -27,16 +24,16 @@ import {
 import type { Mutation } from './engine.ts';
 import { SimMaintenance } from './maintenance.ts';
 import { MOST_ASKED, type Report, type RunOptions, Simulation } from './simulator.ts';
+import { type Started, startServer } from './start.ts';
 import { SimStorage } from './storage.ts';
 
 /** Something that is done wrong around the store. */
 export interface DurableMutation extends Mutation {
-  /** Gets each machine's layer, and the journal's check, reader and writer before they are used. */
+  /** Gets the machine, and the journal's check and reader before they are used. */
   readonly machine?: (machine: SimMachine) => void;
   readonly check?: (check: JournalCheck, machine: SimMachine) => JournalCheck;
   readonly reader?: (reader: JournalReader) => JournalReader;
   readonly rebuildReader?: (reader: JournalReader) => JournalReader;
-  readonly writer?: (writer: JournalWriter) => void;
   readonly storage?: (storage: SimStorage) => void;
   readonly maintenance?: (maintenance: SimMaintenance, storage: SimStorage) => void;
 }
@@ -50,7 +47,6 @@ export function simulateDurable(seed: number, options: DurableOptions = {}): Pro
   return new DurableSimulation(seed, options).run();
 }
 
-const URL = 'file:/disk/data';
 /** What others do while one waits for the disk. */
 const MEANWHILE = ['frame', 'turn', 'worker', 'worker', 'tick', 'storage', 'adopt'] as const;
 const MOST_MEANWHILE = 4;
@@ -66,7 +62,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
   declare protected readonly scenario: DurableScenario;
   declare protected readonly mutation: DurableMutation;
   private readonly machine: SimMachine;
-  private readonly identity: StoreIdentity;
+  private possession!: Possession;
   /** Server's time at the start of this run. */
   private startedMs = 0;
   private storage!: SimStorage;
@@ -84,12 +80,6 @@ class DurableSimulation extends Simulation<DurableJudge> {
       return new DurableJudge(allocateEngine(scenario.engine), scenario.skewMs, clock, count);
     });
     this.machine = new SimMachine(this.prng, scenario.startMs, this.count);
-    this.identity = {
-      id: 'ab'.repeat(16),
-      segments: scenario.engine.segments,
-      secret: new Uint8Array(32).fill(7),
-      fresh: true,
-    };
     this.storeSteps = STORE_STEPS.flatMap((kind) =>
       new Array<StoreStep>(scenario.storeWeights[kind]).fill(kind),
     );
@@ -181,6 +171,9 @@ class DurableSimulation extends Simulation<DurableJudge> {
       case 'stall':
         this.lookForStall();
         break;
+      case 'stop':
+        await this.stop();
+        break;
       default:
         this.wallJumped = true;
         this.judge.readsAhead = true;
@@ -249,6 +242,27 @@ class DurableSimulation extends Simulation<DurableJudge> {
       this.judge.violate('stuck', 'the store failed, and nothing was wrong');
   }
 
+  /** The server is asked to stop, and does it in order, unless its end comes first. Then nothing at all is lost, whatever comes. */
+  private async stop(): Promise<void> {
+    const { machine, judge, prng } = this;
+    await this.settle();
+    if (!this.clean) return;
+    // The workers have ended by now, and what they left in their rings is still made durable.
+    for (const worker of this.engine.workers) worker.end();
+    while (this.storage.step());
+    if (prng.oneIn(3)) machine.threaten(this.scenario.ack === 'sync' ? 'power' : 'kill');
+    try {
+      await this.storage.writer.close();
+      await this.possession.release();
+      judge.complete = machine.end === undefined;
+      this.count('stop');
+    } catch (error) {
+      if (machine.end === undefined) throw error;
+    }
+    await this.restart(prng.oneIn(2) ? 'power' : 'kill');
+    judge.complete = false;
+  }
+
   /** The server is gone, and another one starts from what is left. */
   private async restart(end: End): Promise<void> {
     const { machine, engine, crowd, prng, scenario } = this;
@@ -298,74 +312,32 @@ class DurableSimulation extends Simulation<DurableJudge> {
   }
 
   private async recover(): Promise<void> {
-    const { machine, mutation, scenario } = this;
-    const options = { layer: machine.layer, fileBytes: scenario.fileBytes, bootId: machine.bootId };
-    const { segments } = scenario.engine;
-    const possession = await possessFileStore(
-      URL,
-      { segments, create: true, identity: this.identity },
-      options,
-    );
-    const found = await possession.check();
-    if (found.torn !== undefined) this.count('torn');
-    const check = mutation.check?.(found, machine) ?? found;
-    const memory = allocateEngine(scenario.engine);
-    const recovery = await this.restore(possession, check, memory);
-    const lastEventMs = Math.max(...recovery.segments.map(({ timeMs }) => timeMs));
-    const { lastRun } = check;
-    const carriedOn =
-      lastRun?.bootId === machine.bootId ? machine.monotonicMs + lastRun.offsetMs : machine.wallMs;
-    this.startedMs = machine.clockLost ? machine.monotonicMs : Math.max(carriedOn, lastEventMs);
-    const writer = possession.store.writer({
-      ack: scenario.ack,
-      end: check.end,
-      run: { bootId: machine.bootId, offsetMs: this.startedMs - machine.monotonicMs },
-      identity: this.identity,
-      lastLsns: recovery.lastLsns,
-      lsns: Float64Array.from(recovery.segments, ({ lsn }) => lsn),
+    const { machine, mutation, scenario, count } = this;
+    const started = await startServer({
+      machine,
+      scenario,
+      count,
+      check: (check) => mutation.check?.(check, machine) ?? check,
+      reader: (reader) => mutation.reader?.(reader) ?? reader,
     });
-    this.judge.served(memory, recovery);
-    this.serve(memory, possession, writer);
-  }
-
-  private async restore(
-    possession: Possession,
-    check: JournalCheck,
-    memory: EngineMemory,
-  ): Promise<Recovery> {
-    const { store } = possession;
-    const reader = store.reader({ end: check.end });
-    const recovery = await restoreFrom(
-      this.mutation.reader?.(reader) ?? reader,
-      store.snapshots(this.identity),
-      {
-        identity: this.identity,
-        segments: [...memory.segments.keys()],
-        memory: memory.segments,
-        options: memory.segmentOptions,
-      },
-    );
-    await reader.close();
-    for (const { snapshotLsn, damaged } of recovery.segments) {
-      if (snapshotLsn > 0) this.count('from-snapshot');
-      if (damaged.length > 0) this.count('snapshot-passed-over');
-    }
-    return recovery;
+    this.judge.served(started.memory, started.recovery);
+    this.serve(started);
   }
 
   /** The engine runs, and the threads beside it. */
-  private serve(memory: EngineMemory, { store }: Possession, writer: JournalWriter): void {
+  private serve({ memory, possession, writer, nowMs }: Started): void {
     const { machine, judge, mutation, prng, count } = this;
-    mutation.writer?.(writer);
-    this.begin(memory, this.startedMs);
+    this.startedMs = nowMs;
+    this.possession = possession;
+    this.begin(memory, nowMs);
     this.storage = new SimStorage(memory, writer, count);
     mutation.storage?.(this.storage);
     this.maintenance = new SimMaintenance({
       memory,
       durability: this.engine.front.durability,
       storage: this.storage,
-      store,
-      identity: this.identity,
+      store: possession.store,
+      identity: possession.identity,
       prng,
       count,
       tamper: (reader) => mutation.rebuildReader?.(reader) ?? reader,

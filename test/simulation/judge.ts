@@ -1,5 +1,5 @@
 import { MAX_COMMAND_BYTES, RETRY_LATER_MS } from '../../protocol/limits.ts';
-import { OP_CHANGES, Op, opName, PUSH, Push } from '../../protocol/ops.ts';
+import { OP_CHANGES, Op, PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status, statusName } from '../../protocol/status.ts';
 import { MAX_COMMAND_EVENT_BYTES } from '../../src/core/events.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
@@ -10,7 +10,7 @@ import { BUSY_RETRY_MS } from '../../src/front/router.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
-import type { Command } from './commands.ts';
+import { type Command, describe } from './commands.ts';
 import { hasEventRoom } from './event-ring.ts';
 import { SegmentHistory } from './history.ts';
 import { Ledger } from './ledger.ts';
@@ -54,7 +54,8 @@ export class Judge implements Observer {
   /** What became of each segment, for one that is restored. */
   readonly histories: readonly SegmentHistory[];
   protected memory: EngineMemory;
-  protected lines: readonly Line[];
+  private headers: readonly Float64Array[];
+  private lines: readonly Line[];
   private readonly owners: Int32Array;
   protected readonly clock: () => number;
   protected readonly count: (what: string) => void;
@@ -69,6 +70,7 @@ export class Judge implements Observer {
 
   constructor(memory: EngineMemory, skewMs: number, clock: () => number, count: (what: string) => void) {
     this.memory = memory;
+    this.headers = headersOf(memory);
     this.clock = clock;
     this.count = count;
     this.owners = new Int32Array(memory.owners);
@@ -76,6 +78,13 @@ export class Judge implements Observer {
     this.lines = emptyLines(memory);
     this.histories = memory.segments.map((_, number) => new SegmentHistory(() => this.newModel(number)));
     this.models = memory.segments.map((_, number) => this.newModel(number));
+  }
+
+  /** Goes on with another engine, whose rings are empty. */
+  protected turnTo(memory: EngineMemory): void {
+    this.memory = memory;
+    this.headers = headersOf(memory);
+    this.lines = emptyLines(memory);
   }
 
   violate(kind: string, what: string): void {
@@ -324,8 +333,7 @@ export class Judge implements Observer {
     const history = this.histories[command.segment];
     // Others may have told the segment a later time than the command's.
     const { now, fenced } = this.models[command.segment];
-    const header = new Float64Array(this.memory.segments[command.segment], 0, Header.WORDS / 2);
-    const lsn = header[Header.LSN_F64];
+    const lsn = this.headers[command.segment][Header.LSN_F64];
     if (fenced) return;
     if (lsn === history.lsn + 1)
       history.add((model) => void model.apply(command, session.holder, now, answer));
@@ -371,7 +379,11 @@ export class Judge implements Observer {
   }
 }
 
-export function emptyLines(memory: EngineMemory): Line[] {
+function headersOf(memory: EngineMemory): Float64Array[] {
+  return memory.segments.map((sab) => new Float64Array(sab, 0, Header.WORDS / 2));
+}
+
+function emptyLines(memory: EngineMemory): Line[] {
   return memory.workers.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
 }
 
@@ -384,8 +396,4 @@ function untilBroken(frame: readonly Sent[], some: readonly Sent[]): readonly Se
 /** Bytes of the ring that a command takes: all of it but its op and what stands before. */
 function bytesOf(command: Command): number {
   return recordBytes(COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
-}
-
-export function describe({ op, request, args }: Command): string {
-  return `${opName(op)} ${request} ${args.map((arg) => arg ?? 'nil').join(' ')}`.trimEnd();
 }

@@ -52,7 +52,7 @@ export class SimMaintenance {
   constructor(world: MaintenanceWorld) {
     this.world = world;
     this.owners = new Int32Array(world.memory.owners);
-    this.trimLsns = new Float64Array(world.memory.segments.length);
+    this.trimLsns = new Float64Array(world.memory.segments.length).fill(-1);
   }
 
   get idle(): boolean {

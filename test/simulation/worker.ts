@@ -63,6 +63,12 @@ export class SimWorker {
     }
   }
 
+  /** The thread is asked to end, and publishes what it has done first. */
+  end(): void {
+    if (this.shard.control[Control.LEASE] === Lease.WORKER) this.shard.release();
+    this.phase = 'dead';
+  }
+
   /** The thread ends where it stands. */
   die(): void {
     const { shard } = this;
