@@ -20,8 +20,8 @@ export function recoverCommand(): Command {
     'recover',
     'Restore a store, as it was at a point, into a new directory.',
     'Restore a store, as it was at a point, into a new directory. The store itself is only read, and may be damaged behind the point; no ' +
-      'server may have it. The new store has the same identity, a snapshot of each segment and an empty journal, and appears ' +
-      'whole or not at all.',
+      'server may have it. The new store has a snapshot of each segment and an empty journal, and appears whole or not at all. It has an ' +
+      'id of its own: snapshots kept apart belong to the old one, so name new ones. A store of snapshots only will do as well.',
     true,
   )
     .addOption(
@@ -69,7 +69,6 @@ function toJson(pair: OfflinePair, into: string, { segments, cut }: RecoveredSto
   return {
     store: pair.journal.label,
     into,
-    id: pair.journal.identity.id,
     to: cut === undefined ? 'end' : { ...cut },
     segments: segments.map(({ segment, lsn, timeMs, snapshotLsn, events, damaged }) => ({
       segment,
@@ -99,11 +98,5 @@ function toText(pair: OfflinePair, into: string, { segments, cut }: RecoveredSto
     'the invariant holds',
     `Go on from there: holdfast serve --store ${into}`,
   ];
-  // Snapshots of the life that was left behind have the same identity and are newer.
-  if (pair.snapshots !== pair.journal) {
-    lines.push(
-      `Do not serve it with --snapshots ${pair.snapshots.label}: the newer snapshots there would undo the recovery.`,
-    );
-  }
   return lines.join('\n');
 }

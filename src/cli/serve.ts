@@ -91,7 +91,7 @@ async function start(settings: Settings, json: boolean): Promise<RunningServer> 
 }
 
 function readyJson(server: RunningServer): string {
-  const { url, httpUrl, port, workers, segments, ack, store, promise, recovery } = server;
+  const { url, httpUrl, port, workers, segments, ack, store, snapshots, promise, recovery } = server;
   return JSON.stringify({
     url,
     http: httpUrl,
@@ -100,6 +100,7 @@ function readyJson(server: RunningServer): string {
     segments,
     ack,
     store: store ?? null,
+    snapshots: snapshots ?? null,
     promise,
     recovery: recovery ?? null,
     pid: process.pid,
@@ -133,9 +134,14 @@ Ctrl-C stops it.
 }
 
 /** Where the journal is, and what was found there. */
-export function storeText({ store, recovery }: Pick<RunningServer, 'store' | 'recovery'>): string {
+export function storeText({
+  store,
+  snapshots,
+  recovery,
+}: Pick<RunningServer, 'store' | 'recovery'> & Partial<Pick<RunningServer, 'snapshots'>>): string {
   if (store === undefined || recovery === undefined) return 'none: everything is gone when the process ends';
-  return [`${store}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(
+  const apart = snapshots === undefined ? '' : `, snapshots in ${snapshots}`;
+  return [`${store}${apart}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(
     INDENT,
   );
 }

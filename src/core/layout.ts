@@ -59,6 +59,8 @@ export const Header = {
   SKU_INDEX_DOUBLED: 18,
   /** See Fence. */
   FENCED: 20,
+  /** Low 32 bits of the LSN before the change that it was fenced off in the middle of. */
+  FENCED_LSN: 21,
   LSN_F64: 16,
   NOW_F64: 17,
   TICK_F64: 18,

@@ -62,12 +62,21 @@ export class SegmentTables {
     return this.f64[Header.LSN_F64] as number;
   }
 
+  /** Its low 32 bits: a small integer, which costs a command nothing. */
+  get lsnLow(): number {
+    return (this.f64[Header.LSN_F64] as number) | 0;
+  }
+
   get fenced(): boolean {
     return this.i32[Header.FENCED] !== Fence.NONE;
   }
 
-  /** Takes the segment out of service (a Fence value): its tables may be in the middle of a change. */
-  fence(fence: number): void {
+  /**
+   * Takes the segment out of service (a Fence value): its tables may be in the middle of a change, before which it had the LSN whose low 32
+   * bits are given.
+   */
+  fence(fence: number, lsnLow = 0): void {
+    this.i32[Header.FENCED_LSN] = lsnLow;
     this.i32[Header.FENCED] = fence;
   }
 

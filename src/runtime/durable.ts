@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { ClockAnchor } from '../base/clock.ts';
+import { type ClockAnchor, clockFrom } from '../base/clock.ts';
 import type { Front } from '../front/front.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { planted } from '../storage/failpoints.ts';
@@ -11,7 +11,7 @@ import { StorageService } from './storage-service.ts';
 
 /** What happens to the store. */
 export interface StoreEvent {
-  readonly event: 'store-trouble' | 'store-healed' | 'planted';
+  readonly event: 'store-trouble' | 'store-healed' | 'trim-failed' | 'snapshots-lost' | 'planted';
   readonly detail: string;
 }
 
@@ -26,6 +26,8 @@ export interface DurableHooks {
 export const EXIT_STORE = 74;
 /** More threads than this do not restore a store's segments any faster than it can be read. */
 const MOST_POOL_THREADS = 8;
+/** Time that a snapshot under way gets when the server stops. */
+const UNFINISHED_MS = 200;
 /** How often it is looked whether the store stands still. */
 const STALL_LOOK_MS = 50;
 
@@ -53,8 +55,13 @@ export class Durable {
     this.started = running.started;
     this.storage = running.storage;
     const { journal, snapshots } = this.started;
-    for (const possession of new Set([journal, snapshots])) {
-      void possession.lost?.then((reason) => hooks.onHopeless(`the store is lost: ${reason}`, EXIT_STORE));
+    void journal.lost?.then((reason) => hooks.onHopeless(`the store is lost: ${reason}`, EXIT_STORE));
+    // The journal is this server's own still, and has everything; it only grows from here on.
+    if (snapshots !== journal) {
+      void snapshots.lost?.then((detail) => {
+        hooks.log({ event: 'snapshots-lost', detail });
+        void this.maintenance?.stop();
+      });
     }
   }
 
@@ -79,6 +86,7 @@ export class Durable {
             event: problem === undefined ? 'store-healed' : 'store-trouble',
             detail: problem ?? store.label,
           }),
+        onTrimFailed: (detail) => hooks.log({ event: 'trim-failed', detail }),
         onFailed: (reason) => hooks.onHopeless(`the store failed: ${reason}`, EXIT_STORE),
       });
       return new Durable(settings, memory, hooks, { pool, started, storage });
@@ -104,6 +112,12 @@ export class Durable {
     return this.started.journal.store.label;
   }
 
+  /** Where the snapshots are, where that is another place. */
+  get snapshotsLabel(): string | undefined {
+    const { journal, snapshots } = this.started;
+    return snapshots === journal ? undefined : snapshots.store.label;
+  }
+
   /** What an acknowledgement promises. */
   get promise(): string {
     return this.started.promise;
@@ -124,6 +138,7 @@ export class Durable {
     this.maintenance = new Maintenance({
       memory: this.memory,
       durability: front.durability,
+      clock: clockFrom(started.anchor),
       pool: this.pool,
       storage: this.storage,
       journal: started.journal.store.address,
@@ -140,13 +155,19 @@ export class Durable {
     void this.maintenance?.rebuild(segment);
   }
 
-  /** Makes durable what waits, within `timeoutMs`, and lets go of the store. For when the workers have ended. */
-  async stop(timeoutMs: number): Promise<void> {
+  /**
+   * Makes durable what waits, within `timeoutMs`, and lets go of the store. For when the workers have ended. Returns whether everything
+   * was.
+   */
+  async stop(timeoutMs: number): Promise<boolean> {
     clearInterval(this.stallTimer);
-    await this.maintenance?.stop();
-    await this.storage.stop(timeoutMs);
+    // A snapshot that waits for a store that does not answer is ended with the pool.
+    const maintained = this.maintenance?.stop();
+    const whole = await this.storage.stop(timeoutMs);
+    await Promise.race([maintained, new Promise((resolve) => setTimeout(resolve, UNFINISHED_MS))]);
     await this.pool.destroy();
     await releaseStores(this.started);
+    return whole;
   }
 }
 

@@ -1,8 +1,9 @@
+import type { Clock } from '../base/clock.ts';
 import { Fence, Header } from '../core/layout.ts';
 import type { Durability } from '../front/durability.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
-import type { StoreAddress, StoreIdentity } from '../storage/store.ts';
+import { type StoreAddress, StoreError, type StoreIdentity } from '../storage/store.ts';
 import type { Pool } from './pool.ts';
 import type { StorageService } from './storage-service.ts';
 
@@ -12,14 +13,13 @@ const LOOK_MS = 250;
 const POLL_MS = 2;
 /** A worker that does not come to copy within this time has died, or will be replaced; the next round tries again. */
 const COPY_MS = 10_000;
-/** Changes of one segment that a thread may have been in the middle of: a turn's worth of holds that ended. */
-const MOST_UNFINISHED = 2048;
 /** After a round that failed, the next one begins no sooner. */
 const RETRY_MS = 5_000;
 
 export interface MaintenanceOptions {
   memory: EngineMemory;
   durability: Durability;
+  clock: Clock;
   pool: Pool;
   storage: StorageService;
   journal: StoreAddress;
@@ -48,6 +48,8 @@ export class Maintenance {
   private readonly headers: { i32: Int32Array; f64: Float64Array }[];
   /** LSN up to which each segment has two verified snapshots; -1 while that is not known. */
   private readonly trimLsns: Float64Array;
+  /** Low 32 bits of the LSN to which each segment that is out of service must be restored. */
+  private readonly fencedLsns = new Map<number, number>();
   private readonly timer: NodeJS.Timeout;
   /** What is under way; each job begins when the one before is done. */
   private last: Promise<void> = Promise.resolve();
@@ -83,6 +85,11 @@ export class Maintenance {
 
   /** Restores a fenced segment from its snapshot and the journal, and puts it back into service. */
   rebuild(segment: number): Promise<void> {
+    // Noted the first time only: a thread that dies over it once more finds it in the middle of being rebuilt.
+    if (!this.fencedLsns.has(segment)) {
+      const { i32 } = this.headers[segment] as { i32: Int32Array };
+      this.fencedLsns.set(segment, i32[Header.FENCED_LSN] as number);
+    }
     return this.queue(() => this.rebuildNow(segment));
   }
 
@@ -96,6 +103,8 @@ export class Maintenance {
 
   private look(): void {
     const { storage, journalBytes } = this.options;
+    // What a round lets go, goes a little later.
+    this.bytesAfterRound = Math.min(this.bytesAfterRound, storage.journalBytes);
     const grown = storage.journalBytes - this.bytesAfterRound >= journalBytes;
     if (this.round === undefined && (grown || performance.now() >= this.nextRoundMs))
       void this.takeSnapshots();
@@ -105,6 +114,7 @@ export class Maintenance {
     const { memory, storage, periodMs, log } = this.options;
     let taken = 0;
     let failed = 0;
+    let away = false;
     const startedMs = performance.now();
     for (let segment = 0; segment < memory.segments.length && !this.stopping; segment++) {
       await this.queue(async () => {
@@ -112,11 +122,12 @@ export class Maintenance {
           if (await this.snapshotNow(segment)) taken++;
         } catch (error) {
           failed++;
-          log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
+          away = error instanceof StoreError && error.retryable;
+          if (!this.stopping) log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
         }
       });
-      // What fails for one segment mostly fails for all; what is said once need not be said for each.
-      if (failed > 0) break;
+      // What is away for one segment is away for all.
+      if (away) break;
     }
     const now = performance.now();
     this.nextRoundMs = now + (failed > 0 ? RETRY_MS : periodMs);
@@ -165,10 +176,10 @@ export class Maintenance {
   private async rebuildNow(segment: number): Promise<void> {
     const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
     const worker = Atomics.load(this.owners, segment);
-    const { i32: fence, f64 } = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
+    const { i32: fence } = this.headers[segment] as { i32: Int32Array };
     // Fenced twice before it was rebuilt once: it is in service again, and nothing was missed while it was not.
     if (Atomics.load(fence, Header.FENCED) === Fence.NONE) return;
-    const lsnBefore = f64[Header.LSN_F64] as number;
+    const wanted = this.fencedLsns.get(segment) as number;
     try {
       // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.
       const written = (this.controls[worker] as Int32Array)[Control.EVENT_POSITION] as number;
@@ -183,20 +194,28 @@ export class Maintenance {
         erase: true,
         options: memory.segmentOptions,
         reader: { untilPosition },
+        nowMs: this.options.clock(),
       });
       const [found] = segments;
       if (found === undefined || found.violations.length > 0) {
         throw new Error(found?.violations[0] ?? 'nothing was found of it');
       }
-      if (found.lsn > lsnBefore || found.lsn < lsnBefore - MOST_UNFINISHED) {
-        throw new Error(`the store has it up to LSN ${found.lsn}, and it was at ${lsnBefore}`);
+      if ((found.lsn | 0) !== wanted) {
+        throw new Error(`the store has it up to LSN ${found.lsn}, and it was at ${wanted >>> 0} (low 32 bits)`);
       }
+      this.fencedLsns.delete(segment);
       Atomics.store(fence, Header.FENCED, Fence.NONE);
       log({
         event: 'rebuilt',
         detail: `segment ${segment} is in service again: snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
       });
     } catch (error) {
+      if (this.stopping) return;
+      if (error instanceof StoreError && error.retryable) {
+        setTimeout(() => void this.rebuild(segment), RETRY_MS).unref();
+        log({ event: 'rebuild-failed', detail: `segment ${segment}, tried again until it is: ${inWords(error)}` });
+        return;
+      }
       Atomics.store(fence, Header.FENCED, Fence.FOR_GOOD);
       log({ event: 'rebuild-failed', detail: `segment ${segment} stays out of service: ${inWords(error)}` });
     }

@@ -1,7 +1,13 @@
 import { Piscina } from 'piscina';
 import type { Recovery, RecoveryTask } from '../storage/recovery.ts';
 import type { SnapshotResult, SnapshotTask } from '../storage/snapshot-task.ts';
+import { StoreError, type StoreErrorCode } from '../storage/store.ts';
 import { threadUrl } from './thread-url.ts';
+
+/** What workers/pool.ts returns for a StoreError. */
+interface PoolFailure {
+  readonly failure: { readonly code: StoreErrorCode; readonly message: string };
+}
 
 /** Threads of the pool end when they had nothing to do for so long. */
 const IDLE_MS = 10_000;
@@ -23,15 +29,24 @@ export class Pool {
     });
   }
 
-  recover(task: RecoveryTask): Promise<Recovery> {
-    return this.piscina.run(task, { name: 'recover' });
+  /** Throws StoreError. */
+  async recover(task: RecoveryTask): Promise<Recovery> {
+    return orThrow<Recovery>(await this.piscina.run(task, { name: 'recover' }));
   }
 
-  snapshot(task: SnapshotTask): Promise<SnapshotResult> {
-    return this.piscina.run(task, { name: 'snapshot' });
+  /** Throws StoreError. */
+  async snapshot(task: SnapshotTask): Promise<SnapshotResult> {
+    return orThrow<SnapshotResult>(await this.piscina.run(task, { name: 'snapshot' }));
   }
 
   destroy(): Promise<void> {
     return this.piscina.destroy();
   }
+}
+
+/** An error that comes from another thread has lost its class, so the tasks return it as an object. */
+function orThrow<T extends object>(result: T | PoolFailure): T {
+  if (!('failure' in result)) return result;
+  const { code, message } = result.failure;
+  throw new StoreError(code, message);
 }

@@ -5,7 +5,7 @@ import { Hello } from '../front/hello.ts';
 import { HolderHash } from '../front/holder.ts';
 import { SocketServer } from '../front/socket-server.ts';
 import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
-import type { AckLevel } from '../storage/store.ts';
+import { type AckLevel, StoreError } from '../storage/store.ts';
 import { Durable, type StoreEvent } from './durable.ts';
 import type { MaintenanceEvent } from './maintenance.ts';
 import { NO_STORE, type Settings } from './setting-table.ts';
@@ -25,12 +25,17 @@ export interface RunningServer {
   readonly ack: AckLevel;
   /** Where the journal is kept, without passwords; undefined without a store. */
   readonly store: string | undefined;
+  /** Where snapshots are kept, if not there. */
+  readonly snapshots: string | undefined;
   /** What an acknowledgement promises, in words. */
   readonly promise: string;
   readonly recovery: RecoverySummary | undefined;
   /** For tests that plant faults, and for whoever measures: the memory shared with the workers. */
   readonly memory: EngineMemory;
-  /** Stops in order: takes nothing new, finishes what is under way, closes connections with 1001, ends the workers. */
+  /**
+   * Stops in order: takes nothing new, finishes what is under way, closes connections with 1001, ends the workers. Rejects with StoreError,
+   * having stopped, when the store did not take what waited for it.
+   */
   stop(): Promise<void>;
 }
 
@@ -47,6 +52,8 @@ const EXIT_HOPELESS = 70;
 /** Without a store: what an acknowledgement promises. */
 const MEMORY_PROMISE = 'what is acknowledged survives a crashed worker, not a crashed process';
 const DRAIN_POLL_MS = 5;
+/** The store gets at least this long at a stop, whatever the commands under way have left of its time. */
+const LEAST_STORE_MS = 1000;
 /** Time that the last frames get to leave the socket buffers. */
 const FLUSH_MS = 50;
 
@@ -129,10 +136,17 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     const deadline = performance.now() + settings.stopTimeoutMs;
     while (front.router.inFlight > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
-    await durable?.stop(Math.max(0, deadline - performance.now()));
+    const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
     sockets.closeAll(1001, 'the server is stopping');
     await sleep(FLUSH_MS);
     sockets.destroy();
+    if (!whole) {
+      throw new StoreError(
+        'AWAY',
+        `${durable?.label} did not take what waited for it before the server stopped: the last changes are not kept. ` +
+          (ack === 'memory' ? 'Some of them were acknowledged.' : 'None of them was acknowledged.'),
+      );
+    }
   };
   const authority = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
   return {
@@ -144,6 +158,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     segments: settings.segments,
     ack,
     store: durable?.label,
+    snapshots: durable?.snapshotsLabel,
     promise: durable?.promise ?? MEMORY_PROMISE,
     recovery: durable?.recovery,
     memory,
@@ -199,7 +214,9 @@ const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['even
   rebuilt: 'Rebuilt',
     'rebuild-failed': 'Not rebuilt',
     'store-trouble': 'The store takes nothing for now; changes are refused until it does',
-    'store-healed': 'The store takes what it is given again',
+    'snapshots-lost': 'No snapshots are taken any more, and the journal grows until this server is started anew',
+  'trim-failed': 'Journal that is not needed any more could not be removed',
+  'store-healed': 'The store takes what it is given again',
     planted: 'Warning, for tests only: this server',
   };
 

@@ -36,7 +36,6 @@ export interface Settings {
   storeStallMs: number;
   redisWait: number;
   redisVolatile: 'refuse' | 'accept';
-  journalLost: 'refuse' | 'accept';
 }
 
 export type SettingName = keyof Settings;
@@ -221,14 +220,6 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     unit: '',
     choices: ['refuse', 'accept'],
     help: 'whether to run on a Redis that keeps nothing on disk, where an acknowledgement promises less than it says',
-    defaultText: 'refuse',
-    defaultFor: () => 'refuse',
-  },
-  journalLost: {
-    type: 'choice',
-    unit: '',
-    choices: ['refuse', 'accept'],
-    help: 'whether an empty store may carry on from the snapshots of a journal that is gone, without what came after them',
     defaultText: 'refuse',
     defaultFor: () => 'refuse',
   },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { isStoreUrl } from '../storage/store.ts';
+import { isStoreUrl, withoutPassword } from '../storage/store.ts';
 import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -131,13 +131,19 @@ function check(
       }
     } else {
       const setting = settingOf(String(issue.path[0])) as Setting;
-      const given = JSON.stringify(values[setting.name]);
+      const given = shown(setting, values[setting.name]);
       problems.push(
         `${setting.name} = ${given} (from ${where(setting.name)}) cannot be used: it must be ${describeRight(setting)}.`,
       );
     }
   }
   return {};
+}
+
+/** A value as it may be shown in a message. */
+function shown(setting: Setting, value: unknown): string {
+  const text = JSON.stringify(value);
+  return setting.type === 'store' ? withoutPassword(text) : text;
 }
 
 function readConfig(path: string, problems: string[]): Record<string, unknown> {

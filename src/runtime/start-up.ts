@@ -6,9 +6,9 @@ import {
   type JournalCheck,
   type Possession,
   type PossessOptions,
-  type StoreAddress,
   StoreError,
   type StoreIdentity,
+  withoutPassword,
   type WriterOptions,
 } from '../storage/store.ts';
 import type { Pool } from './pool.ts';
@@ -78,17 +78,21 @@ export async function startStore(
     return possession;
   };
   try {
-    const apart = settings.snapshots !== '';
+    const apart = settings.snapshots !== '' && settings.snapshots !== settings.store;
     const there = apart ? await orAbsent(possess(settings.snapshots, { create: false })) : undefined;
-    const mayAdopt = settings.journalLost === 'accept';
-    const journal = await possess(settings.store, { identity: mayAdopt ? there?.identity : undefined });
+    // Where there are snapshots already, a journal that is not there is not new, but lost or elsewhere.
+    const journal = await orAbsent(possess(settings.store, { create: there === undefined }));
+    if (journal === undefined) throw journalMissing(settings.store, there as Possession);
     const { identity } = journal;
     const snapshots = there ?? (apart ? await possess(settings.snapshots, { identity }) : journal);
     checkIdentity(settings, journal, snapshots);
     const promise = await journal.store.promise(settings.ack);
+    // The journal is trimmed behind the snapshots, so they must be kept as well as it is.
+    if (snapshots !== journal) await snapshots.store.promise('journal');
     const check = await journal.check();
-    const found = await recover(settings, memory, pool, { journal, snapshots, check }, onProgress);
     const bootId = readBootId();
+    const { wallMs: nowMs } = carryOnClock(check.lastRun, 0, bootId);
+    const found = await recover(settings, memory, pool, { journal, snapshots, check, nowMs }, onProgress);
     const lastEventMs = Math.max(...found.segments.map(({ timeMs }) => timeMs));
     const anchor = carryOnClock(check.lastRun, lastEventMs, bootId);
     const lsns = new Float64Array(settings.segments);
@@ -125,6 +129,15 @@ export async function startStore(
   }
 }
 
+function journalMissing(store: string, { store: { label, address } }: Possession): StoreError {
+  return new StoreError(
+    'ABSENT',
+    `${label} has snapshots, and ${withoutPassword(store)} has no journal to go with them: what came behind the snapshots would be lost. ` +
+      'Name the journal that they belong to. If it is gone, start from the snapshots: ' +
+      `holdfast recover ${withoutPassword(address.url)} --to end --into file:<directory>, and serve that with other --snapshots.`,
+  );
+}
+
 async function orAbsent(possession: Promise<Possession>): Promise<Possession | undefined> {
   try {
     return await possession;
@@ -147,8 +160,7 @@ function checkIdentity(settings: Settings, journal: Possession, snapshots: Posse
     throw new StoreError(
       'INCOMPATIBLE',
       `The snapshots in ${snapshots.store.label} belong to another journal than ${journal.store.label} ` +
-        `(${snapshots.identity.id}, not ${identity.id}). Use the directory that they belong to, or another --snapshots; to start ` +
-        'from these snapshots on a machine without that journal, use --journal-lost accept with an empty --store.',
+        `(${snapshots.identity.id}, not ${identity.id}). Name the two that belong together, or another --snapshots.`,
     );
   }
 }
@@ -158,10 +170,10 @@ async function recover(
   settings: Settings,
   memory: EngineMemory,
   pool: Pool,
-  stores: { journal: Possession; snapshots: Possession; check: JournalCheck },
+  stores: { journal: Possession; snapshots: Possession; check: JournalCheck; nowMs: number },
   onProgress: (progress: RecoveryProgress) => void,
 ): Promise<{ segments: SegmentRecovery[]; lastLsns: Float64Array[] }> {
-  const { journal, snapshots, check } = stores;
+  const { journal, snapshots, check, nowMs } = stores;
   const progress = new SharedArrayBuffer(3 * 4);
   const report = (): void => {
     const [loaded = 0, events = 0, checked = 0] = new Int32Array(progress);
@@ -182,6 +194,7 @@ async function recover(
         memory: segments.map((segment) => memory.segments[segment] as SharedArrayBuffer),
         options: memory.segmentOptions,
         reader: { end: check.end },
+        nowMs,
         progress,
       };
       return little ? recoverSegments(task) : pool.recover(task);
@@ -189,7 +202,7 @@ async function recover(
     const parts = await Promise.all(tasks);
     report();
     const segments = parts.flatMap((part) => part.segments);
-    checkInvariant(segments, journal.store.address);
+    checkInvariant(segments, journal.store.label);
     return {
       segments,
       lastLsns: merge(
@@ -202,13 +215,13 @@ async function recover(
   }
 }
 
-function checkInvariant(segments: readonly SegmentRecovery[], { url }: StoreAddress): void {
+function checkInvariant(segments: readonly SegmentRecovery[], label: string): void {
   const [first, ...others] = segments.flatMap(({ violations }) => violations);
   if (first === undefined) return;
   throw new StoreError(
     'CORRUPT',
     `What was restored contradicts itself: ${first}${others.length === 0 ? '' : ` (and ${others.length} more)`}. ` +
-      `\`holdfast verify ${url}\` tells more; \`holdfast recover\` can restore an earlier point into another directory.`,
+      `\`holdfast verify ${label}\` tells more; \`holdfast recover\` can restore an earlier point into another directory.`,
   );
 }
 

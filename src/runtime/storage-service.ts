@@ -2,11 +2,14 @@ import { Worker } from 'node:worker_threads';
 import { Doorbell } from '../ring/doorbell.ts';
 import { type EngineMemory, StorageControl, storageControlOf } from '../shard/memory.ts';
 import type { StorageReport, StorageRequest, StorageThreadData } from '../storage/storage-thread.ts';
+import { StoreError, type StoreErrorCode } from '../storage/store.ts';
 import { threadUrl } from './thread-url.ts';
 
 export interface StorageServiceOptions extends StorageThreadData {
   /** The store does not take what it is given, for now; undefined when it does again. */
   onTrouble: (problem: string | undefined) => void;
+  /** Journal that is not needed any more could not be removed. */
+  onTrimFailed: (problem: string) => void;
   /** The store failed for good; the server must end. */
   onFailed: (reason: string) => void;
 }
@@ -57,18 +60,19 @@ export class StorageService {
     });
   }
 
-  /** Makes durable what waits, then ends the thread; one that is not done after `timeoutMs` is ended in the middle of it. */
-  async stop(timeoutMs: number): Promise<void> {
+  /** Makes durable what waits, then ends the thread. Returns false when it was not done after `timeoutMs`, and was ended in the middle. */
+  async stop(timeoutMs: number): Promise<boolean> {
     this.stopping = true;
     Atomics.store(this.control, StorageControl.STOP, 1);
     this.doorbell.ring();
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
     });
-    await Promise.race([this.ended, late]);
+    const whole = await Promise.race([this.ended.then(() => true), late]);
     clearTimeout(timer);
     await this.thread.terminate();
+    return whole;
   }
 
   private ask(request: StorageRequest): void {
@@ -79,6 +83,7 @@ export class StorageService {
   private online(): Promise<void> {
     return new Promise((resolve, reject) => {
       let failure: string | undefined;
+      let code: StoreErrorCode = 'FAILED';
       let ready = false;
       this.thread.on('message', (report: StorageReport) => {
         switch (report.tell) {
@@ -92,19 +97,23 @@ export class StorageService {
           case 'trouble':
             this.options.onTrouble(report.message);
             break;
+          case 'trim-failed':
+            this.options.onTrimFailed(report.message);
+            break;
           case 'healed':
             this.options.onTrouble(undefined);
             break;
           case 'failed':
             failure = report.message;
+            code = report.code;
         }
       });
       this.thread.once('error', (error) => {
         failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
       });
-      this.thread.once('exit', (code) => {
-        const reason = failure ?? `the storage thread ended with code ${code}`;
-        if (!ready) reject(new Error(reason));
+      this.thread.once('exit', (exitCode) => {
+        const reason = failure ?? `the storage thread ended with code ${exitCode}`;
+        if (!ready) reject(new StoreError(code, reason));
         else if (failure !== undefined || !this.stopping) this.options.onFailed(reason);
       });
     });

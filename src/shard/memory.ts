@@ -15,6 +15,8 @@ export const Control = {
   REPLY_POSITION: 34,
   /** The event ring's position behind the last change that was made whole. */
   EVENT_POSITION: 35,
+  /** Low 32 bits of the LSN that the marked segment had before the change. */
+  MARK_LSN: 36,
   /** Goes up with every duty cycle, also an idle one. */
   HEARTBEAT: 64,
   /** Commands run, by the worker and by the front for it; wrap around. */

@@ -168,7 +168,8 @@ export class Shard {
     control[Control.MARK] = 0;
     if (mark === 0) return -1;
     const segment = Math.abs(mark) - 1;
-    this.segmentAt(segment).fence(this.events === undefined ? Fence.FOR_GOOD : Fence.UNTIL_REBUILT);
+    const fence = this.events === undefined ? Fence.FOR_GOOD : Fence.UNTIL_REBUILT;
+    this.segmentAt(segment).fence(fence, control[Control.MARK_LSN] as number);
     if (mark > 0) this.refuseNext();
     return segment;
   }
@@ -246,6 +247,8 @@ export class Shard {
     writer.pos = reply + REPLY_HEAD_BYTES;
     // Plain stores: a thread that dies is dead before another looks, and the kernel orders that.
     control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
+    const segment = this.segmentAt(number);
+    control[Control.MARK_LSN] = segment.lsnLow;
     control[Control.MARK] = number + 1;
     strike(control, number);
     const changes = OP_CHANGES[head.op] as boolean;
@@ -255,7 +258,7 @@ export class Shard {
       status = this.refuseBusy();
       gated = false;
     } else {
-      status = executeCommand(this.segmentAt(number), head, cursor, writer, this.time[0] as number);
+      status = executeCommand(segment, head, cursor, writer, this.time[0] as number);
     }
     const gate = this.events === undefined ? 0 : this.events.position;
     replies.i32[reply >> 2] = replyInfo(info, status) | (gated ? GATED : 0);
@@ -311,6 +314,9 @@ export class Shard {
       if (owners[number] !== this.worker) continue;
       const segment = this.segmentAt(number);
       if (segment.fenced) continue;
+      // Each may take long after a pause, and the worker is not stalled.
+      control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
+      control[Control.MARK_LSN] = segment.lsnLow;
       control[Control.MARK] = -(number + 1);
       done += segment.advance(this.time[0] as number, budget - done);
       if (events !== undefined) control[Control.EVENT_POSITION] = events.position;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { copyImage, imageWords } from '../core/image.ts';
@@ -14,7 +15,7 @@ import type { OfflinePair } from './offline-store.ts';
 import type { SegmentSurvey, Survey } from './offline-survey.ts';
 import type { SegmentRecovery } from './recovery.ts';
 import { takeSnapshot } from './snapshot-task.ts';
-import { type StoreAddress, StoreError } from './store.ts';
+import { type Possession, StoreError } from './store.ts';
 
 export interface RecoverOptions {
   readonly tables: SegmentOptions;
@@ -33,8 +34,8 @@ export interface RecoveredStore {
 }
 
 /**
- * Restores a store at rest to a point, into a new one with the same identity: a snapshot for each segment, and an empty journal. The new
- * store appears whole or not at all. The old one is only read. Throws PointError when it does not go back so far, or is damaged before
+ * Restores a store at rest to a point, into a new one: a snapshot for each segment, an empty journal, the same
+ * holders, and an id of its own. The new store appears whole or not at all. The old one is only read. Throws PointError when it does not go back so far, or is damaged before
  * the point, StoreError when it cannot be read or the new one cannot be written.
  */
 export async function recoverStore(pair: OfflinePair, options: RecoverOptions): Promise<RecoveredStore> {
@@ -116,10 +117,10 @@ async function writeStore(
   const possession = await possessFileStore(`file:${directory}`, {
     segments: identity.segments,
     create: true,
-    identity,
+    // An id of its own, since its history parts from the old one here: neither journal nor snapshots of the one fit the other.
+    identity: { ...identity, id: randomBytes(16).toString('hex') },
   });
   try {
-    const { address } = possession.store;
     const restorer = new OfflineRestorer(pair, options.tables);
     const recovered: SegmentRecovery[] = [];
     for (const group of segmentGroups(identity.segments)) {
@@ -132,7 +133,7 @@ async function writeStore(
           if ('error' in outcome) throw await explained(pair, known, outcome.number, outcome.error);
           const { recovery, segment } = outcome;
           await refuseIncomplete(pair, known, recovery);
-          if (recovery.lsn > 0) await writeSnapshot(pair, address, segment);
+          if (recovery.lsn > 0) await writeSnapshot(possession, segment);
           recovered.push(recovery);
         }
       }
@@ -210,8 +211,8 @@ function tooEarly(segment: number): PointError {
   );
 }
 
-async function writeSnapshot(pair: OfflinePair, snapshots: StoreAddress, segment: Segment): Promise<void> {
+async function writeSnapshot({ store, identity }: Possession, segment: Segment): Promise<void> {
   const copy = new SharedArrayBuffer(imageWords(segment) * 4);
   const words = copyImage(segment, new Int32Array(copy));
-  await takeSnapshot({ snapshots, identity: pair.journal.identity, segment: segment.number, copy, words });
+  await takeSnapshot({ snapshots: store.address, identity, segment: segment.number, copy, words });
 }

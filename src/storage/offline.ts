@@ -1,13 +1,13 @@
 import { openOfflineFile } from './offline-file.ts';
 import type { OfflinePair, OfflineStore } from './offline-store.ts';
-import { isStoreUrl, StoreError } from './store.ts';
+import { isStoreUrl, StoreError, withoutPassword } from './store.ts';
 
 /** Opens a store for reading. Throws StoreError ABSENT when there is none, CORRUPT when there are parts of one. */
 export async function openOffline(url: string): Promise<OfflineStore> {
   if (!isStoreUrl(url)) {
     throw new StoreError(
       'ABSENT',
-      `"${url}" names no store: it must begin with file:, redis:// or rediss://.`,
+      `"${withoutPassword(url)}" names no store: it must begin with file:, redis:// or rediss://.`,
     );
   }
   if (url.startsWith('file:')) return openOfflineFile(url);

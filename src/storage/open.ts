@@ -6,6 +6,7 @@ import {
   type Store,
   type StoreAddress,
   StoreError,
+  withoutPassword,
 } from './store.ts';
 
 /** Opens a store for one thread, without taking it into possession. */
@@ -27,7 +28,7 @@ function isFile(url: string): boolean {
   if (!isStoreUrl(url)) {
     throw new StoreError(
       'INCOMPATIBLE',
-      `"${url}" names no store: it must begin with file:, redis:// or rediss://.`,
+      `"${withoutPassword(url)}" names no store: it must begin with file:, redis:// or rediss://.`,
     );
   }
   return url.startsWith('file:');

@@ -13,6 +13,7 @@ import { inspectSegment } from '../core/invariant.ts';
 import { Header, type SegmentOptions } from '../core/layout.ts';
 import { ReplayError, Replayer } from '../core/replay.ts';
 import { Segment } from '../core/segment.ts';
+import { BothSnapshots } from './both-snapshots.ts';
 import { flawed } from './failpoints.ts';
 import { openStore } from './open.ts';
 import { decodeSnapshot } from './snapshot.ts';
@@ -38,6 +39,8 @@ export interface RecoveryTask {
   readonly erase?: boolean;
   readonly options: SegmentOptions;
   readonly reader: ReaderOptions;
+  /** The server's time: what ended by then is found at once, however long ago that was. The time of the last event unless given. */
+  readonly nowMs?: number;
   /** Int32: segments whose snapshot is loaded, events replayed, segments checked; goes up as the work goes on. */
   readonly progress?: SharedArrayBuffer;
   /** Stops here instead of at the end: at a time in ms, or at an LSN, which only means something for one segment. */
@@ -76,7 +79,9 @@ export interface Recovery {
 export async function recoverSegments(task: RecoveryTask): Promise<Recovery> {
   const journal = await openStore(task.journal);
   const snapshotStore = task.snapshots.url === task.journal.url ? journal : await openStore(task.snapshots);
-  const snapshots = snapshotStore.snapshots(task.identity);
+  const own = journal.snapshots(task.identity);
+  const snapshots =
+    snapshotStore === journal ? own : new BothSnapshots(snapshotStore.snapshots(task.identity), own);
   const reader = journal.reader(task.reader);
   try {
     return await restoreFrom(reader, snapshots, task);
@@ -210,7 +215,7 @@ function finish(task: RestoreTask, restored: Restored): SegmentRecovery {
       `Segment ${segment.number} was once at LSN ${newestLsn}, and what can be read of it ends at LSN ${segment.lsn}. ${damaged.join(' ')}`.trim(),
     );
   }
-  restored.replayer.finish(segment.memory.f64[Header.NOW_F64] as number);
+  restored.replayer.finish(Math.max(task.nowMs ?? 0, segment.memory.f64[Header.NOW_F64] as number));
   const { violations } = inspectSegment(segment);
   advance(task, 2, 1);
   const timeMs = segment.memory.f64[Header.NOW_F64] as number;

@@ -9,6 +9,8 @@ export interface RedisPersistence {
   readonly appendfsync: string | undefined;
   /** When it writes its RDB file: seconds and changes; empty for never; undefined where Redis does not tell. */
   readonly save: string | undefined;
+  /** What it may throw away when its memory is full; undefined when that is nothing, or Redis does not tell. */
+  readonly evicts: string | undefined;
 }
 
 /** Asks each master. Where CONFIG is forbidden, INFO tells at least whether there is an append-only file. */
@@ -18,7 +20,7 @@ export async function readPersistence(link: RedisLink): Promise<RedisPersistence
     link.masters().map(async (master) => {
       const settings = new Map<string, string>();
       try {
-        for (const name of ['appendonly', 'appendfsync', 'save']) {
+        for (const name of ['appendonly', 'appendfsync', 'save', 'maxmemory', 'maxmemory-policy']) {
           const [, value] = (await link.ask(() => master.config('GET', name))) as string[];
           if (value !== undefined) settings.set(name, value);
         }
@@ -33,6 +35,7 @@ export async function readPersistence(link: RedisLink): Promise<RedisPersistence
         appendonly: settings.get('appendonly') === 'yes',
         appendfsync: settings.get('appendfsync'),
         save: settings.get('save'),
+        evicts: evicting(settings.get('maxmemory'), settings.get('maxmemory-policy')),
       };
     }),
   );
@@ -57,6 +60,14 @@ export function describePromise(
       'WEAK',
       `${address.label} keeps nothing on disk ${betweenRdb(memoryOnly)}, so --ack ${ack} would promise too much. Set appendonly yes ` +
         'in Redis, or pass --redis-volatile accept.',
+    );
+  }
+  const evicting = servers.find((server) => server.evicts !== undefined);
+  if (evicting !== undefined && !redisVolatile) {
+    throw new StoreError(
+      'WEAK',
+      `${address.label} throws keys away when its memory is full (maxmemory-policy ${evicting.evicts}), so --ack ${ack} would promise too ` +
+        'much. Set maxmemory-policy noeviction in Redis, or pass --redis-volatile accept.',
     );
   }
   const sentences = [
@@ -85,6 +96,10 @@ function onDisk(servers: readonly RedisPersistence[]): string {
     return `${survives} A power loss of Redis’ machine may take what its kernel had not written, about 30 s (appendfsync no).`;
   }
   return `${survives} A power loss of Redis’ machine, or a killed Redis on a slow disk, may take the last two seconds (appendfsync everysec).`;
+}
+
+function evicting(maxmemory: string | undefined, policy: string | undefined): string | undefined {
+  return policy === undefined || policy === 'noeviction' || maxmemory === '0' ? undefined : policy;
 }
 
 function betweenRdb({ save }: RedisPersistence): string {

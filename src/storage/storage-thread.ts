@@ -28,6 +28,8 @@ export type StorageReport =
   | { tell: 'position'; position: number }
   | { tell: 'trouble'; code: StoreErrorCode; message: string }
   | { tell: 'healed' }
+  /** The journal stays longer than it need; the next snapshot tries again. */
+  | { tell: 'trim-failed'; code: StoreErrorCode; message: string }
   /** It cannot go on; the thread ends. */
   | { tell: 'failed'; code: StoreErrorCode; message: string };
 
@@ -52,7 +54,7 @@ export async function storageThread(data: StorageThreadData, port: MessagePort):
       // What is not freed now is freed after the next snapshot.
       Promise.resolve()
         .then(() => writer.trim(request.segment, request.lsn))
-        .catch((error: unknown) => tell({ tell: 'trouble', ...inWords(error) }));
+        .catch((error: unknown) => tell({ tell: 'trim-failed', ...inWords(error) }));
     });
     tell({ tell: 'ready' });
     await runStorage({

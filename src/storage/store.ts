@@ -29,6 +29,11 @@ export function isStoreUrl(url: string): boolean {
   return /^(file:.|rediss?(\+(sentinel|cluster))?:\/\/.)/.test(url);
 }
 
+/** An address as it may be shown: whatever stands before an @ may be a password. */
+export function withoutPassword(url: string): string {
+  return url.replace(/[^\s"'/]*@/g, '…@');
+}
+
 /** What a store knows of itself, made when it is first used and the same ever after. */
 export interface StoreIdentity {
   /** 32 hexadecimal digits, drawn once. */

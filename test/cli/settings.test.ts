@@ -80,7 +80,6 @@ test('the defaults are those that are documented', () => {
     storeStallMs: 1000,
     redisWait: 0,
     redisVolatile: 'refuse',
-    journalLost: 'refuse',
   } satisfies Settings);
 });
 

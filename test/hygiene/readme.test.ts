@@ -47,7 +47,8 @@ describe('the tables of the README', () => {
 
   it('has every target of the benchmarks', () => {
     const rows = tableBelow('benchmark').map(([name, , target]) => [name, target]);
-    const unit = (name: string) => (name === 'ring' ? 'records' : 'commands');
+    const units: Record<string, string> = { ring: 'records', recovery: 'events' };
+    const unit = (name: string) => units[name] ?? 'commands';
     const targets = targetsOf(EVERY_FIGURE).map(({ name, atLeast, unit: kind }) => [
       name,
       kind === 'shareOfEcho'
@@ -265,4 +266,13 @@ const EVERY_FIGURE = {
   },
   ring: { recordsPerSecond: 1 },
   core: { commandsPerSecond: 1 },
+  durable: {
+    wire: {
+      onePerFrame: { commandsPerSecond: 1 },
+      batched: { commandsPerSecond: 1 },
+      oneInFlight: { shareOfEcho: 1 },
+    },
+    journal: { keyed: { eventsPerSecond: 1 } },
+    redis: { always: { commandsPerSecond: 1 }, everysec: { commandsPerSecond: 1 } },
+  },
 } as unknown as Parameters<typeof targetsOf>[0];

@@ -113,12 +113,20 @@ describe('the keys', () => {
 });
 
 describe('what an acknowledgement by Redis promises', () => {
+  it('is nothing where Redis throws keys away, unless that is accepted', () => {
+    const evicting = { ...server(true, 'always', ''), evicts: 'allkeys-lru' };
+    expect(() => describeOne('sync', evicting)).toThrow(/maxmemory-policy allkeys-lru/);
+    expect(describeOne('sync', evicting, true)).toMatch(/On Redis/);
+    expect(describeOne('memory', evicting)).toMatch(/lose the last moments/);
+  });
+
   const single = parseRedisUrl('redis://h');
   const sentinel = parseRedisUrl('redis+sentinel://h/m');
   const server = (appendonly: boolean, appendfsync?: string, save?: string): RedisPersistence => ({
     appendonly,
     appendfsync,
     save,
+    evicts: undefined,
   });
   const describeOne = (ack: AckLevel, server: RedisPersistence, redisVolatile = false) =>
     describePromise(ack, single, [server], { redisWait: 0, redisVolatile });
