@@ -141,9 +141,10 @@ export function storeText({
 }: Pick<RunningServer, 'store' | 'recovery'> & Partial<Pick<RunningServer, 'snapshots'>>): string {
   if (store === undefined || recovery === undefined) return 'none: everything is gone when the process ends';
   const apart = snapshots === undefined ? '' : `, snapshots in ${snapshots}`;
-  return [`${store}${apart}, ${restoredText(recovery)}`, ...recovery.remarks.map((remark) => `Note: ${remark}`)].join(
-    INDENT,
-  );
+  return [
+    `${store}${apart}, ${restoredText(recovery)}`,
+    ...recovery.remarks.map((remark) => `Note: ${remark}`),
+  ].join(INDENT);
 }
 
 function restoredText({ fresh, fromSnapshots, events, tookMs }: RecoverySummary): string {

@@ -123,7 +123,8 @@ export class Maintenance {
         } catch (error) {
           failed++;
           away = error instanceof StoreError && error.retryable;
-          if (!this.stopping) log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
+          if (!this.stopping)
+            log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
         }
       });
       // What is away for one segment is away for all.
@@ -149,7 +150,13 @@ export class Maintenance {
     await this.until(() => this.options.durability.reached(copied.worker, copied.position));
     await storage.position();
     const { copy } = memory.storage;
-    const { trimLsn, damaged } = await pool.snapshot({ snapshots, identity, segment, copy, words: copied.words });
+    const { trimLsn, damaged } = await pool.snapshot({
+      snapshots,
+      identity,
+      segment,
+      copy,
+      words: copied.words,
+    });
     for (const detail of damaged) this.options.log({ event: 'snapshot-damaged', detail });
     this.trimLsns[segment] = trimLsn;
     if (trimLsn > 0) storage.trim(segment, trimLsn);
@@ -201,7 +208,9 @@ export class Maintenance {
         throw new Error(found?.violations[0] ?? 'nothing was found of it');
       }
       if ((found.lsn | 0) !== wanted) {
-        throw new Error(`the store has it up to LSN ${found.lsn}, and it was at ${wanted >>> 0} (low 32 bits)`);
+        throw new Error(
+          `the store has it up to LSN ${found.lsn}, and it was at ${wanted >>> 0} (low 32 bits)`,
+        );
       }
       this.fencedLsns.delete(segment);
       Atomics.store(fence, Header.FENCED, Fence.NONE);
@@ -213,7 +222,10 @@ export class Maintenance {
       if (this.stopping) return;
       if (error instanceof StoreError && error.retryable) {
         setTimeout(() => void this.rebuild(segment), RETRY_MS).unref();
-        log({ event: 'rebuild-failed', detail: `segment ${segment}, tried again until it is: ${inWords(error)}` });
+        log({
+          event: 'rebuild-failed',
+          detail: `segment ${segment}, tried again until it is: ${inWords(error)}`,
+        });
         return;
       }
       Atomics.store(fence, Header.FENCED, Fence.FOR_GOOD);

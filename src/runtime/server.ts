@@ -211,12 +211,13 @@ const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['even
   {
     'snapshot-failed': 'A snapshot failed and will be tried again',
     'snapshot-damaged': 'An older snapshot proved damaged and was removed; a new one takes its place',
-  rebuilt: 'Rebuilt',
+    rebuilt: 'Rebuilt',
     'rebuild-failed': 'Not rebuilt',
     'store-trouble': 'The store takes nothing for now; changes are refused until it does',
-    'snapshots-lost': 'No snapshots are taken any more, and the journal grows until this server is started anew',
-  'trim-failed': 'Journal that is not needed any more could not be removed',
-  'store-healed': 'The store takes what it is given again',
+    'snapshots-lost':
+      'No snapshots are taken any more, and the journal grows until this server is started anew',
+    'trim-failed': 'Journal that is not needed any more could not be removed',
+    'store-healed': 'The store takes what it is given again',
     planted: 'Warning, for tests only: this server',
   };
 

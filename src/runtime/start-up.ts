@@ -8,8 +8,8 @@ import {
   type PossessOptions,
   StoreError,
   type StoreIdentity,
-  withoutPassword,
   type WriterOptions,
+  withoutPassword,
 } from '../storage/store.ts';
 import type { Pool } from './pool.ts';
 import { carryOnClock, readBootId, runClockOf } from './run-clock.ts';

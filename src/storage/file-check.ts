@@ -24,6 +24,8 @@ export interface JournalEnd {
   readonly bytes: readonly number[];
   /** Sequence number of the last frame; 0 before the first. */
   readonly sequence: number;
+  /** Whether the last file tells where every segment was. */
+  readonly based: boolean;
 }
 
 /** What was left half written at the end of the journal. */
@@ -102,6 +104,8 @@ class JournalWalk {
   /** Of the frame that must come next; 0 until the first file tells. */
   #next = 0;
   #lastRun: RunClock | undefined;
+  /** Index of the last file that has a BASE; -1 without one. */
+  #based = -1;
 
   constructor(layer: FileLayer, directory: string, identity: StoreIdentity, bootId: string) {
     this.#layer = layer;
@@ -129,6 +133,13 @@ class JournalWalk {
       await new Promise((resolve) => setImmediate(resolve));
     }
     const tear = this.#judge(found);
+    // The writer trims nothing before it has written one.
+    if (this.#based < 0 && this.#numbers[0] > 1) {
+      throw corrupt(
+        this.#path(0),
+        'nothing in it, or behind it, says where the segments were when it was begun, though the files before it were trimmed',
+      );
+    }
     const files = this.#numbers.slice(0, found.index + 1);
     return {
       batches: this.#batches,
@@ -136,7 +147,12 @@ class JournalWalk {
       torn: tear && this.#describe(tear),
       tear,
       lastRun: this.#lastRun,
-      end: { files, bytes: this.#used, sequence: found.sequence - 1 },
+      end: {
+        files,
+        bytes: this.#used,
+        sequence: found.sequence - 1,
+        based: this.#based === found.index,
+      },
     };
   }
 
@@ -157,7 +173,8 @@ class JournalWalk {
       const { u8 } = this.#window;
       if (head.type === FrameType.EVENTS) this.#batches++;
       else if (head.type === FrameType.RUN) this.#lastRun = decodeRun(u8, body);
-      else if (head.type > FrameType.ROLL || head.type === 0) {
+      else if (head.type === FrameType.BASE) this.#noteBase(index, offset, head.bodyBytes);
+      else if (head.type > FrameType.BASE || head.type === 0) {
         throw incompatible(
           this.#path(index),
           `the frame at offset ${offset} is of an unknown type ${head.type}`,
@@ -174,6 +191,17 @@ class JournalWalk {
     }
     this.#used.push(offset);
     return { index, offset, sequence: this.#next };
+  }
+
+  #noteBase(index: number, offset: number, bodyBytes: number): void {
+    const { segments } = this.#identity;
+    if (bodyBytes !== segments * 8) {
+      throw corrupt(
+        this.#path(index),
+        `the BASE at offset ${offset} tells of ${bodyBytes / 8} segments, and the store has ${segments}`,
+      );
+    }
+    this.#based = index;
   }
 
   /** Sees to it that the file begins as it must: its header was durable before anything said that the file was there. */

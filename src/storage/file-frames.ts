@@ -28,6 +28,8 @@ export const FrameType = {
   END: 4,
   /** The file ends here; the next one was there before this was written. */
   ROLL: 5,
+  /** Where every segment was when the file was begun. */
+  BASE: 6,
 } as const;
 
 /** Word offsets from the start of a file. */
@@ -113,6 +115,11 @@ export function frameBodyBytes(i32: Int32Array, word: number): number {
   return i32[word + Frame.BYTES];
 }
 
+/** Type of the frame whose header lies at word `word`. */
+export function frameType(i32: Int32Array, word: number): number {
+  return i32[word + Frame.TYPE];
+}
+
 /** Completes the frame at word `word`, whose body lies behind its header. Returns the bytes of both. */
 export function sealFrame(
   i32: Int32Array,
@@ -177,6 +184,16 @@ export function decodeRun(u8: Uint8Array, at: number): RunClock {
   const bytes = view.getUint32(8, true);
   const id = u8.subarray(at + 12, at + 12 + Math.min(bytes, MAX_BOOT_ID_BYTES));
   return { bootId: Buffer.from(id).toString(), offsetMs: view.getFloat64(0, true) };
+}
+
+/** Body of a BASE: the LSN of each segment's last event, 0 for none. */
+export function encodeBase(lsns: Float64Array): Uint8Array {
+  return new Uint8Array(lsns.slice().buffer);
+}
+
+/** The LSNs in the body that lies at `at` of `u8`. Its frame's CRC was verified. */
+export function decodeBase(u8: Uint8Array, at: number, bodyBytes: number): Float64Array {
+  return new Float64Array(u8.slice(at, at + bodyBytes).buffer);
 }
 
 function setNumber(i32: Int32Array, word: number, value: number): void {

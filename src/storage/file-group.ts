@@ -2,11 +2,14 @@ import { assert } from '../base/assert.ts';
 import {
   FRAME_HEADER_BYTES,
   FrameType,
+  frameBodyBytes,
+  frameType,
   growFrame,
   MAX_BODY_BYTES,
   sealFrame,
   startFrame,
 } from './file-frames.ts';
+import type { LastLsns } from './file-last-lsns.ts';
 
 /** Lots that are added one after the other share a frame up to this size: few headers, and a frame that a cache can take. */
 const SHARED_BODY_BYTES = 1 << 20;
@@ -30,13 +33,13 @@ export class FrameGroup {
   /** Number of the last sealed frame. */
   #last = 0;
 
-  /** Adds whole events, in a frame with those before or one of its own. Returns the word index of the copy. */
-  add(u8: Uint8Array, start: number, end: number): number {
+  /** Adds whole events, in a frame with those before or one of its own. */
+  add(u8: Uint8Array, start: number, end: number): void {
     const bytes = end - start;
     assert(bytes > 0 && (bytes & 7) === 0, 'events come in multiples of 8 bytes');
     assert(bytes <= MAX_BODY_BYTES, `a lot of events has at most ${MAX_BODY_BYTES} bytes`);
     if (this.#open < 0 || this.#openBytes + bytes > SHARED_BODY_BYTES) this.#begin(FrameType.EVENTS);
-    return this.#append(u8.subarray(start, end)) >>> 2;
+    this.#append(u8.subarray(start, end));
   }
 
   /** Adds a frame that holds no events. */
@@ -60,6 +63,16 @@ export class FrameGroup {
     return this.#sealed > 0;
   }
 
+  /** Tells of the events in the group, of each segment in order. */
+  follow(lsns: LastLsns): void {
+    for (let at = 0; at < this.bytes; ) {
+      const body = at + FRAME_HEADER_BYTES;
+      const end = body + frameBodyBytes(this.i32, at >>> 2);
+      if (frameType(this.i32, at >>> 2) === FrameType.EVENTS) lsns.follow(this.i32, body >>> 2, end >>> 2);
+      at = end;
+    }
+  }
+
   clear(): void {
     this.bytes = 0;
     this.#sealed = 0;
@@ -74,15 +87,13 @@ export class FrameGroup {
     startFrame(this.i32, this.#open >>> 2, type);
   }
 
-  /** Puts bytes behind those of the open frame; returns where. */
-  #append(body: Uint8Array): number {
+  /** Puts bytes behind those of the open frame. */
+  #append(body: Uint8Array): void {
     this.#reserve(body.length);
-    const at = this.bytes;
-    this.u8.set(body, at);
+    this.u8.set(body, this.bytes);
     this.bytes += body.length;
     this.#openBytes += body.length;
     growFrame(this.i32, this.#open >>> 2, this.#openBytes);
-    return at;
   }
 
   #reserve(bytes: number): void {

@@ -7,7 +7,7 @@ const MAX_SEGMENTS = 1024;
 const COMMON_BYTES = (Event.HOLD - Event.TIME) * 4;
 
 /**
- * Follows the events that go into the journal and knows each segment's last LSN, for trim(). Events carry 32 bits of it; the rest is
+ * Follows the events that are written to the journal and knows each segment's last LSN, for trim() and for the BASE of a new file. Events carry 32 bits of it; the rest is
  * made up when it is asked for, which must be at least once in 2^32 events of a segment.
  */
 export class LastLsns {

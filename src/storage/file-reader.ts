@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { BaseNotes } from './file-base.ts';
 import { checkJournal, corrupt, type JournalEnd, journalFiles } from './file-check.ts';
 import { attempt } from './file-errors.ts';
 import {
@@ -14,7 +15,7 @@ import {
 } from './file-frames.ts';
 import type { FileLayer } from './file-layer.ts';
 import { FileWindow } from './file-window.ts';
-import type { JournalBatch, JournalReader, ReaderOptions, StoreIdentity } from './store.ts';
+import type { JournalBases, JournalBatch, JournalReader, ReaderOptions, StoreIdentity } from './store.ts';
 
 /** Frames are handed out together up to this size, so that a journal of single events is not a batch for each. */
 const BATCH_BYTES = 1 << 20;
@@ -39,6 +40,7 @@ export class FileJournalReader implements JournalReader {
   readonly #window: FileWindow;
   readonly #head = new FrameHead();
   readonly #seed: number;
+  readonly #notes = new BaseNotes();
   #files: OpenFile[] = [];
   /** Sequence number of the frame that comes next; 0 until the first file tells. */
   #next = 0;
@@ -61,10 +63,12 @@ export class FileJournalReader implements JournalReader {
       end = (await checkJournal(layer, directory, identity, bootId)).end;
     }
     const until = untilPosition ?? end?.sequence ?? 0;
+    this.#notes.begin(identity.segments, 1);
     if (until === 0) return;
     this.#closeFiles();
     this.#files = this.#openAll(end?.files);
     this.#next = 0;
+    this.#notes.begin(identity.segments, this.#files[0].number);
     for (let index = 0; index < this.#files.length && this.#next <= until; index++) {
       this.#begin(index);
       while (this.#offset >= 0 && this.#next <= until) {
@@ -76,6 +80,10 @@ export class FileJournalReader implements JournalReader {
       const { number } = this.#files[this.#files.length - 1];
       throw this.#corrupt(number, `the file ends before frame ${this.#next}`);
     }
+  }
+
+  get bases(): JournalBases | undefined {
+    return this.#notes.bases;
   }
 
   async close(): Promise<void> {
@@ -124,6 +132,8 @@ export class FileJournalReader implements JournalReader {
         }
         if (to < body) window.u8.copyWithin(to, body, body + bodyBytes);
         to += bodyBytes;
+      } else if (type === FrameType.BASE) {
+        this.#notes.note(window.u8, body, bodyBytes);
       } else if (type === FrameType.ROLL) {
         this.#offset = -1;
         break;

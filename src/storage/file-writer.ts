@@ -4,6 +4,7 @@ import type { JournalEnd } from './file-check.ts';
 import { writeAll } from './file-cut.ts';
 import { attempt, fileError } from './file-errors.ts';
 import {
+  encodeBase,
   encodeFileHeader,
   encodeRun,
   FILE_HEADER_BYTES,
@@ -66,6 +67,8 @@ export class FileJournalWriter implements JournalWriter {
   #position: number;
   #synced: number;
   #marked: number;
+  /** Whether the file has a BASE. Every file that holds events does, and every one that ends with a ROLL. */
+  #based: boolean;
   /** Whether this run wrote, or is about to write, its RUN. */
   #announced = false;
   #failure: StoreError | undefined;
@@ -98,6 +101,7 @@ export class FileJournalWriter implements JournalWriter {
     this.#position = end.sequence;
     this.#synced = end.sequence;
     this.#marked = end.sequence;
+    this.#based = end.based;
     this.#fd = attempt(`opening ${this.#path(this.#number)}`, () => this.#openFile(this.#number));
   }
 
@@ -111,10 +115,9 @@ export class FileJournalWriter implements JournalWriter {
   }
 
   add(u8: Uint8Array, start: number, end: number): void {
-    if (!this.#announced && this.#at > FILE_HEADER_BYTES) this.#group.addFrame(FrameType.RUN, this.#run);
+    if (!this.#announced && this.#at > FILE_HEADER_BYTES) this.#addBeginning(this.#group, this.#based);
     this.#announced = true;
-    const word = this.#group.add(u8, start, end);
-    this.#lsns.follow(this.#group.i32, word, word + ((end - start) >>> 2));
+    this.#group.add(u8, start, end);
   }
 
   commit(): undefined {
@@ -156,8 +159,8 @@ export class FileJournalWriter implements JournalWriter {
         !flawed('trim-early') && file.lastLsns.some((last, of) => last > trimmed[of]);
       const first = this.#older.findIndex(needed);
       let free = first < 0 ? this.#older.length : first;
-      // Some frame must stay: it numbers those to come.
-      if (this.#at === FILE_HEADER_BYTES) free = Math.min(free, this.#older.length - 1);
+      // What stays must tell where every segment was, and number the frames to come.
+      if (!this.#based) free = Math.min(free, this.#older.length - 1);
       if (free > 0) this.#remove(free);
     });
   }
@@ -189,6 +192,8 @@ export class FileJournalWriter implements JournalWriter {
     }
     this.#position = last;
     this.#at += group.bytes;
+    this.#based = true;
+    group.follow(this.#lsns);
     group.clear();
   }
 
@@ -201,9 +206,13 @@ export class FileJournalWriter implements JournalWriter {
   }
 
   #writeControl(type: number, body: Uint8Array): void {
+    this.#control.clear();
+    this.#control.addFrame(type, body);
+    this.#writeControls();
+  }
+
+  #writeControls(): void {
     const control = this.#control;
-    control.clear();
-    control.addFrame(type, body);
     const last = control.seal(this.#position, this.#synced, this.#seed);
     writeAll(this.#layer, this.#fd, control.u8, 0, control.bytes, this.#at);
     this.#position = last;
@@ -214,9 +223,18 @@ export class FileJournalWriter implements JournalWriter {
   #makeRoom(bytes: number): void {
     if (this.#rolled || (this.#at > this.#groupsAt && this.#at + bytes > this.#fileBytes)) this.#roll();
     if (this.#at > FILE_HEADER_BYTES) return;
-    // A trim may remove the file that tells of the run.
-    this.#writeControl(FrameType.RUN, this.#run);
+    // A trim may remove the file that tells of the run, and all events of a segment.
+    this.#control.clear();
+    this.#addBeginning(this.#control, false);
+    this.#writeControls();
+    this.#based = true;
     this.#groupsAt = this.#at;
+  }
+
+  /** Tells of the run and, unless the file has it, where every segment was: as of what is written, without the group that waits. */
+  #addBeginning(group: FrameGroup, based: boolean): void {
+    group.addFrame(FrameType.RUN, this.#run);
+    if (!based) group.addFrame(FrameType.BASE, encodeBase(this.#lsns.now()));
   }
 
   /**
@@ -234,6 +252,7 @@ export class FileJournalWriter implements JournalWriter {
     this.#fd = this.#nextFd;
     this.#nextFd = -1;
     this.#at = FILE_HEADER_BYTES;
+    this.#based = false;
     this.#rolled = false;
   }
 

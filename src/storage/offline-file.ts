@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { BaseNotes } from './file-base.ts';
 import { checkJournal, journalFiles } from './file-check.ts';
 import { attempt } from './file-errors.ts';
 import {
@@ -20,7 +21,13 @@ import { FileSnapshotStore } from './file-snapshots.ts';
 import { refuseOccupied } from './file-store.ts';
 import { FileWindow } from './file-window.ts';
 import type { OfflineCheck, OfflineStore } from './offline-store.ts';
-import { type JournalBatch, type JournalReader, StoreError, type StoreIdentity } from './store.ts';
+import {
+  type JournalBases,
+  type JournalBatch,
+  type JournalReader,
+  StoreError,
+  type StoreIdentity,
+} from './store.ts';
 
 /** Opening all files is tried anew when the oldest of a live journal was trimmed meanwhile. */
 const OPEN_ATTEMPTS = 10;
@@ -70,6 +77,7 @@ function ownerInWords(layer: FileLayer, directory: string): string {
 
 /** Reads frames, each verified, up to the first that is not whole or not the next; whether that is damage, check() tells. */
 class WholeFrames implements JournalReader {
+  readonly #notes = new BaseNotes();
   readonly #layer: FileLayer;
   readonly #directory: string;
   readonly #identity: StoreIdentity;
@@ -87,6 +95,7 @@ class WholeFrames implements JournalReader {
     const head = new FrameHead();
     const seed = frameSeed(this.#identity);
     let next = 0;
+    if (numbers.length > 0) this.#notes.begin(this.#identity.segments, numbers[0]);
     for (let file = 0; file < numbers.length; file++) {
       window.use(this.#fds[file]);
       const at = window.at(0, FILE_HEADER_BYTES);
@@ -103,9 +112,15 @@ class WholeFrames implements JournalReader {
         next = head.sequence + 1;
         if (type === FrameType.EVENTS) {
           yield { bytes: window.u8.subarray(body, body + bodyBytes), file, where };
+        } else if (type === FrameType.BASE) {
+          this.#notes.note(window.u8, body, bodyBytes);
         }
       } while (head.type !== FrameType.ROLL);
     }
+  }
+
+  get bases(): JournalBases | undefined {
+    return this.#notes.bases;
   }
 
   async close(): Promise<void> {

@@ -4,9 +4,10 @@ import { dirname } from 'node:path';
 import { copyImage, imageWords } from '../core/image.ts';
 import type { SegmentOptions } from '../core/layout.ts';
 import type { Segment } from '../core/segment.ts';
+import { beginAt } from './file-base.ts';
 import { attempt } from './file-errors.ts';
 import { nodeFileLayer } from './file-layer.ts';
-import { storeDirectory } from './file-places.ts';
+import { journalDirectory, storeDirectory } from './file-places.ts';
 import { possessFileStore } from './file-store.ts';
 import { refuseInUse, segmentGroups } from './offline.ts';
 import { type Cut, locate, type Point, PointError } from './offline-point.ts';
@@ -126,6 +127,8 @@ async function writeStore(
     for (const group of segmentGroups(identity.segments)) {
       for (const { part, until } of partsOf(group, known.cut)) {
         const more: RestoreDetails = {
+          // What the snapshots have beyond the journal's end is all there is.
+          mayLackEnd: true,
           ...(until && { until }),
           ...(options.progress && { progress: options.progress }),
         };
@@ -138,7 +141,11 @@ async function writeStore(
         }
       }
     }
-    return recovered.sort((a, b) => a.segment - b.segment);
+    recovered.sort((a, b) => a.segment - b.segment);
+    const lsns = Float64Array.from(recovered, ({ lsn }) => lsn);
+    const journal = journalDirectory(directory);
+    attempt(`writing ${journal}`, () => beginAt(nodeFileLayer, journal, possession.identity, lsns));
+    return recovered;
   } finally {
     await possession.release();
   }
@@ -184,7 +191,7 @@ async function snapshotLsns({ snapshots }: OfflinePair, segment: number): Promis
 
 /** Throws unless nothing of the segment's life up to the point is missing, and its books are right. */
 async function refuseIncomplete(pair: OfflinePair, known: Known, recovery: SegmentRecovery): Promise<void> {
-  const { segment, lsn, violations } = recovery;
+  const { segment, lsn, baseLsn, violations } = recovery;
   if (violations.length > 0) {
     throw new StoreError(
       'CORRUPT',
@@ -194,7 +201,7 @@ async function refuseIncomplete(pair: OfflinePair, known: Known, recovery: Segme
   const journal = known.survey.segments[segment];
   const newest = Math.max(0, ...(await snapshotLsns(pair, segment)));
   const last = Math.max(journal.lastLsn, newest);
-  const atEnd = lsn === last || (known.damaged && lsn === journal.lastLsn);
+  const atEnd = lsn === last || (known.damaged && lsn === Math.max(journal.lastLsn, baseLsn));
   if (!atEnd && !follows(journal, lsn + 1)) throw tooEarly(segment);
 }
 

@@ -14,7 +14,7 @@ export interface RestoredSegment {
 /** What restoring a segment came to: the segment, or why it cannot be restored. */
 export type RestoreOutcome = RestoredSegment | { readonly number: number; readonly error: StoreError };
 
-export type RestoreDetails = Pick<RestoreTask, 'until' | 'generation' | 'progress'>;
+export type RestoreDetails = Pick<RestoreTask, 'until' | 'generation' | 'mayLackEnd' | 'progress'>;
 
 /** Restores segments of a store at rest into memory of this thread, again and again into the same. */
 export class OfflineRestorer {

@@ -154,7 +154,8 @@ class Verifier {
   async #restoreAll(segments: readonly VerifiedSegment[], whole: boolean): Promise<void> {
     const restorer = new OfflineRestorer(this.#pair, this.#options.tables);
     const { progress } = this.#options;
-    const more = progress === undefined ? {} : { progress };
+    // Without a whole journal there is a finding already, and its end may only lie behind the damage.
+    const more = { mayLackEnd: !whole, ...(progress !== undefined && { progress }) };
     for (const group of segmentGroups(segments.length)) {
       const newest = new Map<number, SegmentBooks>();
       for await (const outcome of restorer.restore(group, more)) {
@@ -223,9 +224,8 @@ class Verifier {
     const gap = journal.gaps.find(({ next }) => next > older.lsn + 1);
     const after = Math.max(older.lsn, gap?.after ?? journal.lastLsn);
     if (after >= newest.lsn) return true;
-    this.#remarks.push(
-      `The journal lacks events of segment ${segment} behind LSN ${after} that ${newest.name} has, as after a power loss at --ack journal. What follows from that snapshot is whole.`,
-    );
+    const message = `The journal lacks events of segment ${segment} behind LSN ${after} that ${newest.name} has: nothing stands in for it. What follows from that snapshot is whole.`;
+    this.#findings.push({ segment, lsn: newest.lsn, message });
     return false;
   }
 

@@ -18,6 +18,7 @@ import { flawed } from './failpoints.ts';
 import { openStore } from './open.ts';
 import { decodeSnapshot } from './snapshot.ts';
 import {
+  type JournalBases,
   type JournalBatch,
   type JournalReader,
   type ReaderOptions,
@@ -47,6 +48,8 @@ export interface RecoveryTask {
   readonly until?: { readonly timeMs?: number; readonly lsn?: number };
   /** Starts from the snapshot so many generations before the newest, for a check of all of them. */
   readonly generation?: number;
+  /** The journal is known to lack its end, or may: a snapshot that knows more is not refused. */
+  readonly mayLackEnd?: boolean;
 }
 
 /** Without the places, which are open already. */
@@ -59,6 +62,8 @@ export interface SegmentRecovery {
   readonly timeMs: number;
   /** LSN of the snapshot that it started from, 0 for none. */
   readonly snapshotLsn: number;
+  /** LSN at which the journal that is left begins; 0 where it does not say. */
+  readonly baseLsn: number;
   readonly events: number;
   /** Newer snapshots that could not be used, in words. */
   readonly damaged: readonly string[];
@@ -109,7 +114,12 @@ export async function restoreFrom(
   for await (const batch of reader.batches(new Set(task.segments), after)) {
     replay(task, batch, found, lastLsns);
   }
-  return { segments: [...found.values()].map((restored) => finish(task, restored)), lastLsns };
+  const { bases } = reader;
+  for (const restored of found.values()) refuseIncomplete(task, restored, bases, lastLsns);
+  return {
+    segments: [...found.values()].map((restored) => finish(task, restored, bases)),
+    lastLsns,
+  };
 }
 
 interface Restored {
@@ -207,19 +217,63 @@ function isBehind({ until }: RestoreTask, i32: Int32Array, at: number, lsn: numb
   return until.timeMs !== undefined && timeMs > until.timeMs;
 }
 
-function finish(task: RestoreTask, restored: Restored): SegmentRecovery {
-  const { segment, snapshotLsn, newestLsn, damaged, events } = restored;
-  if (task.until === undefined && segment.lsn < newestLsn) {
-    throw new StoreError(
-      'CORRUPT',
-      `Segment ${segment.number} was once at LSN ${newestLsn}, and what can be read of it ends at LSN ${segment.lsn}. ${damaged.join(' ')}`.trim(),
+/** Throws when what was restored of a segment is less than what the store says itself that there was. */
+function refuseIncomplete(
+  task: RestoreTask,
+  { segment, snapshotLsn, newestLsn, damaged }: Restored,
+  bases: JournalBases | undefined,
+  lastLsns: readonly Float64Array[],
+): void {
+  const { number, lsn } = segment;
+  const corrupt = (what: string): StoreError =>
+    new StoreError('CORRUPT', [`Segment ${number} ${what}`, ...damaged].join(' '));
+  const lost = `Its snapshots, or the newest of them, are missing: restore them from a copy of the store.`;
+  if (task.until !== undefined) {
+    const first = bases?.first[number] ?? 0;
+    // With a snapshot, if one too new, it is the point that lies too far back, which the caller finds.
+    if (lsn < first && newestLsn < first) {
+      throw corrupt(
+        `was at LSN ${first} when the journal that is left began, and can only be restored to LSN ${lsn}. ${lost}`,
+      );
+    }
+    return;
+  }
+  if (lsn < newestLsn) {
+    throw corrupt(`was once at LSN ${newestLsn}, and what can be read of it ends at LSN ${lsn}.`);
+  }
+  if (bases === undefined) return;
+  const base = bases.last[number] as number;
+  if (lsn < base) {
+    throw corrupt(
+      `was at LSN ${base} when the journal's last part began, and can only be restored to LSN ${lsn}. ${lost}`,
     );
   }
+  const last = lastLsns.reduce((most, file) => Math.max(most, file[number] as number), base);
+  if (snapshotLsn > last && task.mayLackEnd !== true) {
+    throw corrupt(
+      `has a snapshot at LSN ${snapshotLsn}, and the journal ends at LSN ${last} of it: the journal has lost its end, or is not the one that ` +
+        'the snapshots were taken with. Restore the whole store from a copy; `holdfast recover --to end` makes a new store from the snapshots and what is left of the journal.',
+    );
+  }
+}
+
+function finish(task: RestoreTask, restored: Restored, bases: JournalBases | undefined): SegmentRecovery {
+  const { segment, snapshotLsn, damaged, events } = restored;
   restored.replayer.finish(Math.max(task.nowMs ?? 0, segment.memory.f64[Header.NOW_F64] as number));
   const { violations } = inspectSegment(segment);
   advance(task, 2, 1);
   const timeMs = segment.memory.f64[Header.NOW_F64] as number;
-  return { segment: segment.number, lsn: segment.lsn, timeMs, snapshotLsn, events, damaged, violations };
+  const baseLsn = bases?.first[segment.number] ?? 0;
+  return {
+    segment: segment.number,
+    lsn: segment.lsn,
+    timeMs,
+    snapshotLsn,
+    baseLsn,
+    events,
+    damaged,
+    violations,
+  };
 }
 
 /** A snapshot whose bytes are whole and which does not fit is for other settings or another version. */

@@ -2,7 +2,13 @@ import { imageInfo } from '../core/image.ts';
 import { failpoint } from './failpoints.ts';
 import { openStore } from './open.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
-import { type SnapshotId, type SnapshotStore, type StoreAddress, StoreError, type StoreIdentity } from './store.ts';
+import {
+  type SnapshotId,
+  type SnapshotStore,
+  type StoreAddress,
+  StoreError,
+  type StoreIdentity,
+} from './store.ts';
 
 /** One segment's copy, to be made a snapshot. Structured-cloneable: it goes to a thread of the pool. */
 export interface SnapshotTask {
@@ -81,7 +87,11 @@ async function keepTwo(
   return { second, damaged };
 }
 
-async function damageOf(snapshots: SnapshotStore, id: SnapshotId, store: string): Promise<string | undefined> {
+async function damageOf(
+  snapshots: SnapshotStore,
+  id: SnapshotId,
+  store: string,
+): Promise<string | undefined> {
   try {
     decodeSnapshot(await snapshots.read(id), store);
     return undefined;

@@ -2,12 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EngineMemory } from '../shard/memory.ts';
 import { openStore } from './open.ts';
 import { runStorage } from './storage-loop.ts';
-import {
-  type StoreAddress,
-  StoreError,
-  type StoreErrorCode,
-  type WriterOptions,
-} from './store.ts';
+import { type StoreAddress, StoreError, type StoreErrorCode, type WriterOptions } from './store.ts';
 
 /** What the server hands to the storage thread. */
 export interface StorageThreadData {

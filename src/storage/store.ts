@@ -121,12 +121,22 @@ export interface ReaderOptions {
   readonly untilPosition?: number;
 }
 
+/** What a journal that forgets its first events says of where the segments were: the LSN of each one's last event, by segment; 0 for none. */
+export interface JournalBases {
+  /** Where what is left of the journal begins. */
+  readonly first: Float64Array;
+  /** Where its last part, of those that say so, begins: what is restored to the end reaches it. */
+  readonly last: Float64Array;
+}
+
 export interface JournalReader {
   /**
    * All events of the given segments with an LSN (segment by segment) above `after`, and perhaps others, in the order of each
    * segment's LSNs. Throws StoreError CORRUPT, naming the place, at the first thing that is wrong.
    */
   batches(segments: ReadonlySet<number>, after: (segment: number) => number): AsyncIterable<JournalBatch>;
+  /** Known when all batches were read. Undefined when nothing was ever trimmed, and for stores that see to it in their own way. */
+  readonly bases?: JournalBases | undefined;
   close(): Promise<void>;
 }
 

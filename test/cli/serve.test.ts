@@ -61,6 +61,7 @@ describe('serve', () => {
       ack: 'memory',
       store: null,
       promise: expect.any(String),
+      snapshots: null,
       recovery: null,
       pid: server.child.pid,
     });

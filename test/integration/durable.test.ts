@@ -8,8 +8,8 @@ import type { Settings } from '../../src/runtime/settings.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
 import { controlOf } from '../../src/shard/memory.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
-import { startHere } from '../fixtures/server.ts';
 import { recoverInto } from '../fixtures/recover.ts';
+import { startHere } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
 
 const SEGMENTS = 8;

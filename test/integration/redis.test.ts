@@ -120,8 +120,8 @@ describe.skipIf(noRedis !== undefined)(
       await expect.poll(() => events, { timeout: 10_000 }).toContain('snapshots');
       await stop();
       const elsewhere = `file:${path('elsewhere')}`;
-    recoverInto(snapshots, elsewhere);
-    await start(elsewhere, { snapshots: newStore() });
+      recoverInto(snapshots, elsewhere);
+      await start(elsewhere, { snapshots: newStore() });
       expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 3]);
     });
 

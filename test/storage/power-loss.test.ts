@@ -17,7 +17,7 @@ const rows = [
 describe('the file store', () => {
   it.each(rows)('keeps what it acknowledged through $what', async ({ ack, ends }) => {
     const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
-    const sum = { crashes: 0, torn: 0, events: 0, trimmedFiles: 0 };
+    const sum = { crashes: 0, torn: 0, events: 0, trimmedFiles: 0, bases: 0 };
     for (const seed of seeds) {
       const report = await crashRuns(seed, ack, ends);
       expect(report.violations, `HOLDFAST_SEED=${seed}`).toEqual([]);
@@ -27,7 +27,10 @@ describe('the file store', () => {
     // A run without faults proves nothing.
     expect(sum.crashes).toBeGreaterThan(SEEDS);
     expect(sum.torn).toBeGreaterThan(SEEDS / 10);
-    if (ends === 'kill' || ack === 'sync') expect(sum.trimmedFiles).toBeGreaterThan(SEEDS / 10);
+    if (ends === 'kill' || ack === 'sync') {
+      expect(sum.trimmedFiles).toBeGreaterThan(SEEDS / 10);
+      expect(sum.bases).toBeGreaterThan(SEEDS / 10);
+    }
     expect(sum.events).toBeGreaterThan(SEEDS * 100);
   });
 });

@@ -1,6 +1,6 @@
 import { Prng } from '../../src/base/prng.ts';
 import { possessFileStore } from '../../src/storage/file-store.ts';
-import type { AckLevel, JournalWriter, Possession } from '../../src/storage/store.ts';
+import type { AckLevel, JournalBases, JournalWriter, Possession } from '../../src/storage/store.ts';
 import { EventMaker, lastLsnOf, readEvents, splitEvents } from './events.ts';
 import { MemoryLayer, PowerLost } from './memory-layer.ts';
 
@@ -17,6 +17,8 @@ export interface CrashReport {
   readonly torn: number;
   readonly events: number;
   readonly trimmedFiles: number;
+  /** Times that a journal began behind events of a segment. */
+  readonly bases: number;
 }
 
 /** What ends the runs; either of both, by chance, shows whether what a kill left is durable once it was recovered. */
@@ -40,6 +42,7 @@ interface World {
     torn: number;
     events: number;
     trimmedFiles: number;
+    bases: number;
   };
 }
 
@@ -59,7 +62,7 @@ export async function crashRuns(seed: number, ack: AckLevel, ends: Ends): Promis
     added: Array.from({ length: SEGMENTS }, () => []),
     acknowledged: new Array(SEGMENTS).fill(0),
     trimmed: new Float64Array(SEGMENTS),
-    report: { violations: [], crashes: 0, torn: 0, events: 0, trimmedFiles: 0 },
+    report: { violations: [], crashes: 0, torn: 0, events: 0, trimmedFiles: 0, bases: 0 },
   };
   const runs = 3 + prng.below(4);
   for (let run = 0; run < runs && world.report.violations.length === 0; run++) {
@@ -162,7 +165,9 @@ async function recover(
   const { added, acknowledged, trimmed, report } = world;
   const check = await possession.check();
   if (check.torn !== undefined) report.torn++;
-  const read = await readEvents(possession.store.reader({ end: check.end }), SEGMENTS);
+  const reader = possession.store.reader({ end: check.end });
+  const read = await readEvents(reader, SEGMENTS);
+  checkBases(world, reader.bases, read);
   const lsns = new Float64Array(SEGMENTS);
   for (let segment = 0; segment < SEGMENTS; segment++) {
     const all = added[segment];
@@ -191,6 +196,34 @@ async function recover(
   const files = (check.end as { files: number[] }).files.length;
   const lastLsns = Array.from({ length: files - 1 }, () => lsns);
   return { end: check.end, maker: new EventMaker(SEGMENTS, lsns), lastLsns };
+}
+
+/** What a start demands must be there, after any crash, and what it holds against snapshots must not be less than what they have. */
+function checkBases(
+  { trimmed, report }: World,
+  bases: JournalBases | undefined,
+  read: readonly (readonly string[])[],
+): void {
+  if (bases === undefined) {
+    report.violations.push('the journal does not say where it begins');
+    return;
+  }
+  for (let segment = 0; segment < SEGMENTS; segment++) {
+    const lastRead = lsnOf(read[segment].at(-1));
+    const first = bases.first[segment];
+    const last = bases.last[segment];
+    if (Math.max(lastRead, trimmed[segment]) < last)
+      report.violations.push(`segment ${segment}: LSN ${last} is demanded, and never was`);
+    if (first > last)
+      report.violations.push(`segment ${segment}: begins at LSN ${first}, behind LSN ${last}`);
+    if (Math.max(lastRead, last) < trimmed[segment])
+      report.violations.push(`segment ${segment}: the journal does not know of LSN ${trimmed[segment]}`);
+    if (first > 0) report.bases++;
+  }
+}
+
+function lsnOf(event: string | undefined): number {
+  return event === undefined ? 0 : lastLsnOf(event);
 }
 
 function isPowerLoss(error: unknown): boolean {
