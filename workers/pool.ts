@@ -7,11 +7,15 @@ export interface PoolFailure {
   readonly failure: { readonly code: StoreErrorCode; readonly message: string };
 }
 
-/** The tasks of the pool's threads, by name. */
+/** Does nothing: the thread is there. */
+export function ready(): void {}
+
+/** Restores segments. */
 export function recover(task: RecoveryTask): Promise<Recovery | PoolFailure> {
   return passOn(recoverSegments(task));
 }
 
+/** Takes a snapshot. */
 export function snapshot(task: SnapshotTask): Promise<SnapshotResult | PoolFailure> {
   return passOn(takeSnapshot(task));
 }

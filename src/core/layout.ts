@@ -150,6 +150,8 @@ export const EPOCH_MS = TICK_MS * EPOCH_TICKS;
 export const FINE_BUCKETS = 2 * EPOCH_TICKS;
 export const COARSE_BUCKETS = powerOfTwo(Math.ceil(MAX_HOLD_LIFE_MS / EPOCH_MS) + 2);
 
+const ENTRIES_PER_BUCKET = 4;
+
 export interface SegmentLayout {
   readonly skuIndex: number;
   readonly skus: number;
@@ -176,8 +178,9 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
     return start;
   };
   const indexSlots = powerOfTwo(options.skus * 2);
-  const keySlots = powerOfTwo(options.keys);
-  const holderSlots = powerOfTwo(options.holders);
+  // A bucket for each entry would spread few entries over many pages, at a miss of the TLB each; in a full table four share one.
+  const keySlots = powerOfTwo(options.keys / ENTRIES_PER_BUCKET);
+  const holderSlots = powerOfTwo(options.holders / ENTRIES_PER_BUCKET);
   const layout = {
     skuIndex: take(indexSlots),
     skus: take(options.skus * Sku.WORDS),

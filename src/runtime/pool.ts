@@ -29,6 +29,11 @@ export class Pool {
     });
   }
 
+  /** Starts all threads, so that they are there when there is work for them. */
+  warm(): void {
+    for (let thread = 0; thread < this.threads; thread++) void this.piscina.run(undefined, { name: 'ready' }).catch(() => {});
+  }
+
   /** Throws StoreError. */
   async recover(task: RecoveryTask): Promise<Recovery> {
     return orThrow<Recovery>(await this.piscina.run(task, { name: 'recover' }));

@@ -89,6 +89,8 @@ export async function startStore(
     const promise = await journal.store.promise(settings.ack);
     // The journal is trimmed behind the snapshots, so they must be kept as well as it is.
     if (snapshots !== journal) await snapshots.store.promise('journal');
+    // While the journal is checked, threads can start.
+    if (!snapshots.identity.fresh) pool.warm();
     const check = await journal.check();
     const bootId = readBootId();
     const { wallMs: nowMs } = carryOnClock(check.lastRun, 0, bootId);

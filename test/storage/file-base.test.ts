@@ -45,6 +45,18 @@ function files({ layer }: Disk): string[] {
   return layer.paths().filter((path) => path.startsWith(JOURNAL));
 }
 
+/** A journal of which only the third file is left, closed in order. */
+async function trimmedToOne(): Promise<Disk> {
+  const disk = makeDisk(512);
+  const { append, writer, maker, close } = await openJournal(disk);
+  append(2, 1);
+  while (files(disk).length < 3) append(3);
+  for (let segment = 0; segment < SEGMENTS; segment++) await writer.trim(segment, maker.lsns[segment]);
+  await close();
+  expect(files(disk)).toEqual([journalPath(3)]);
+  return disk;
+}
+
 describe('the BASE of a journal file', () => {
   it('says where every segment was, without the group that the file is begun for', async () => {
     const disk = makeDisk(512);
@@ -101,14 +113,8 @@ describe('the BASE of a journal file', () => {
     expect((await basesOf(disk))?.first).toEqual(Float64Array.from(reached));
   });
 
-  it('leads to a refusal whatever bit of it flips', async () => {
-    const disk = makeDisk(512);
-    const { append, writer, maker, close } = await openJournal(disk);
-    append(2, 1);
-    while (files(disk).length < 3) append(3);
-    for (let segment = 0; segment < SEGMENTS; segment++) await writer.trim(segment, maker.lsns[segment]);
-    await close();
-    expect(files(disk)).toEqual([journalPath(3)]);
+  it('leads to a refusal whatever bit of it flips, and when the only file that is left ends before it', async () => {
+    const disk = await trimmedToOne();
     const [{ offset, bytes }] = basesIn(disk, 3);
     for (let bit = offset * 8; bit < (offset + bytes) * 8; bit++) {
       const layer = disk.layer.clone();
@@ -117,5 +123,10 @@ describe('the BASE of a journal file', () => {
       layer.replace(journalPath(3), flipped);
       await expect(recoverAll({ ...disk, layer }), `bit ${bit}`).rejects.toMatchObject({ code: 'CORRUPT' });
     }
+    disk.layer.replace(journalPath(3), disk.layer.bytesOf(journalPath(3)).slice(0, offset));
+    await expect(recoverAll(disk)).rejects.toMatchObject({
+      code: 'CORRUPT',
+      message: expect.stringContaining('says where the segments were'),
+    });
   });
 });
