@@ -65,6 +65,7 @@ describe('found once with a store', () => {
     const maintenance = new Maintenance({
       memory,
       durability: new Durability(memory),
+      clock: () => 0,
       pool: {
         recover: async () => {
           rebuilt++;
