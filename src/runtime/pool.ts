@@ -31,7 +31,8 @@ export class Pool {
 
   /** Starts all threads, so that they are there when there is work for them. */
   warm(): void {
-    for (let thread = 0; thread < this.threads; thread++) void this.piscina.run(undefined, { name: 'ready' }).catch(() => {});
+    for (let thread = 0; thread < this.threads; thread++)
+      void this.piscina.run(undefined, { name: 'ready' }).catch(() => {});
   }
 
   /** Throws StoreError. */
