@@ -109,7 +109,7 @@ describe.skipIf(noRedis !== undefined)(
         await start(store);
         expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual(books.slice(1, 5));
       },
-      30_000,
+      30_000 + AWAY_MS,
     );
 
     it('carries snapshots for a journal in files, from which another machine starts', async () => {
