@@ -60,8 +60,8 @@ const MOST_REPEATS = 3;
 const MOST_REDIS_REPEATS = 2;
 /** The open loop runs so many times as long as the others, so that there are enough commands for its last per mille. */
 const STEADY_TIMES = 2;
-/** And the load that writes the journal that is replayed. */
-const JOURNAL_TIMES = 1.5;
+/** And the load that writes the journal that is replayed, so that starting threads is a small part of replaying it. */
+const JOURNAL_TIMES = 4;
 
 /** Runs servers on stores in a temporary directory, one after the other; rejects when any of them ends with wrong books. */
 export async function benchDurable(options: DurableOptions): Promise<DurableResult> {

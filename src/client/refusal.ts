@@ -58,14 +58,14 @@ refuse(
 );
 refuse(Status.UNAVAILABLE, ['retryAfterMs'], (d) =>
   (d.retryAfterMs ?? 0) > 0
-    ? `the server is stopping. Try again in ${d.retryAfterMs} ms, on a new connection.`
+    ? `the server is stopping, waits for its store, or rebuilds the part that owns this; nothing happened. Try again in ${d.retryAfterMs} ms.`
     : 'the part of the server that owns this is out of service, and waiting does not help. Tell its operator.',
 );
 refuse(
   Status.UNKNOWN_OUTCOME,
   [],
   () =>
-    'the server thread that ran it died over it, so it happened or it did not, and its part of the server is out of service. Tell its operator.',
+    'the server thread that ran it died over it, so it happened or it did not. Its part of the server is rebuilt from the store, where there is one. Look before you try again.',
 );
 refuse(Status.UNKNOWN_SKU, [], () => 'this SKU was never stocked. Check its name, or stock it first.');
 refuse(

@@ -268,7 +268,11 @@ function explain(status: number, results: unknown[]): [number, string, Record<st
     case Status.BUSY:
       return [503, `a queue is full; try again in ${results[0]} ms`, { retryAfterMs: results[0] }];
     case Status.UNAVAILABLE:
-      return [503, 'the segment is fenced off, or the server is stopping', { retryAfterMs: results[0] }];
+      return [
+        503,
+        'the server is stopping, waits for its store, or rebuilds the segment; nothing happened',
+        { retryAfterMs: results[0] },
+      ];
     case Status.UNKNOWN_OUTCOME:
       return [500, 'the thread that ran the command died over it: it happened or it did not', {}];
     case Status.UNKNOWN_SKU:

@@ -72,6 +72,8 @@ export async function possessFileStore(
     const lock = takeLock(layer, directory);
     try {
       const identity = readManifest(layer, directory) ?? makeStore(layer, directory, defaults);
+      // Whether what was in it is needed, the journal tells.
+      if (!layer.exists(snapshotDirectory(directory))) makeDirectory(layer, snapshotDirectory(directory));
       removeUnfinished(layer, snapshotDirectory(directory));
       writeOwner(layer, directory);
       const fileBytes = options.fileBytes ?? defaults.journalFileBytes ?? DEFAULT_FILE_BYTES;

@@ -65,6 +65,8 @@ export class FileJournalWriter implements JournalWriter {
   readonly #control = new FrameGroup();
   /** Numbers of the last frame written, of the last one synced, and of the last MARK. */
   #position: number;
+  /** Number of the last frame that was there before. */
+  readonly #first: number;
   #synced: number;
   #marked: number;
   /** Whether the file has a BASE. Every file that holds events does, and every one that ends with a ROLL. */
@@ -100,7 +102,9 @@ export class FileJournalWriter implements JournalWriter {
     this.#groupsAt = this.#at;
     this.#position = end.sequence;
     this.#synced = end.sequence;
-    this.#marked = end.sequence;
+    this.#first = end.sequence;
+    // What was found at the start is whole, and the first MARK says so.
+    this.#marked = end.sequence > 0 ? -1 : 0;
     this.#based = end.based;
     this.#fd = attempt(`opening ${this.#path(this.#number)}`, () => this.#openFile(this.#number));
   }
@@ -134,7 +138,8 @@ export class FileJournalWriter implements JournalWriter {
   mark(): void {
     try {
       this.#use('marking the journal', () => {
-        if (this.#marked === this.#position || this.#group.hasSealed || this.#rolled) return;
+        if (this.#marked === this.#position || this.#group.hasSealed || this.#rolled || this.#at === 0)
+          return;
         this.#writeControl(FrameType.MARK, this.#run);
         this.#marked = this.#position;
         // Idle, so nobody waits for it.
@@ -169,7 +174,8 @@ export class FileJournalWriter implements JournalWriter {
   async close(): Promise<void> {
     if (this.#closed) return;
     try {
-      if (this.#failure === undefined && this.#announced) this.#use('closing the journal', () => this.#end());
+      const wrote = this.#announced || this.#position > this.#first;
+      if (this.#failure === undefined && wrote) this.#use('closing the journal', () => this.#end());
     } finally {
       this.#closed = true;
       this.#layer.close(this.#fd);

@@ -1,5 +1,5 @@
 import type { OfflineCheck, OfflineStore } from './offline-store.ts';
-import { parseRedisUrl } from './redis-address.ts';
+import { parseRedisUrl, type RedisAddress } from './redis-address.ts';
 import { RedisJournalReader } from './redis-journal-reader.ts';
 import { metaKeys, segmentKeys } from './redis-keys.ts';
 import { LONG_ANSWER_MS, RedisLink } from './redis-link.ts';
@@ -10,6 +10,7 @@ import { type JournalBatch, type JournalReader, StoreError, type StoreIdentity }
 /** Opens a store in Redis for reading: neither lease nor epoch are touched. Throws StoreError. */
 export async function openOfflineRedis(url: string): Promise<OfflineStore> {
   const redis = parseRedisUrl(url);
+  await refuseAway(redis);
   const link = new RedisLink(redis, LONG_ANSWER_MS);
   try {
     const identity = await readIdentity(link, redis.prefix);
@@ -20,7 +21,9 @@ export async function openOfflineRedis(url: string): Promise<OfflineStore> {
       async owner() {
         const owner = await link.ask(() => link.client.get(metaKeys(redis.prefix).owner));
         const [, host, pid] = (owner ?? '').split(' ');
-        return owner === null ? undefined : `a server (process ${pid} on ${host})`;
+        return owner === null
+          ? undefined
+          : `a server (process ${pid} on ${host}; the lease of one that was killed runs out within 5 s)`;
       },
       async check(): Promise<OfflineCheck> {
         const reader = new RedisJournalReader(new RedisLink(redis), redis.prefix);
@@ -41,6 +44,16 @@ export async function openOfflineRedis(url: string): Promise<OfflineStore> {
   } catch (error) {
     link.close();
     throw error;
+  }
+}
+
+/** Reading a large store takes time; that there is nobody to read from shows at once. */
+async function refuseAway(redis: RedisAddress): Promise<void> {
+  const link = new RedisLink(redis);
+  try {
+    await link.ask(() => link.client.ping());
+  } finally {
+    link.close();
   }
 }
 
