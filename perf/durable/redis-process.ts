@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../free-port.ts';
+import { onPath } from '../on-path.ts';
 
 /** Redis' appendfsync: a sync before each answer, or one a second. */
 export type Fsync = 'always' | 'everysec';
@@ -11,10 +12,9 @@ const START_MS = 10_000;
 
 /** Why there are no figures with Redis on this machine; undefined where there can be. */
 export function whyNoRedis(): string | undefined {
-  const isThere = (process.env.PATH ?? '')
-    .split(delimiter)
-    .some((folder) => isExecutable(join(folder, 'redis-server')));
-  return isThere ? undefined : 'redis-server is not on the PATH (Debian: apt-get install redis-server)';
+  return onPath('redis-server')
+    ? undefined
+    : 'redis-server is not on the PATH (Debian: apt-get install redis-server)';
 }
 
 /** A redis-server of the benchmark's own with an append-only file. It ends with this process at the latest. */
@@ -67,27 +67,6 @@ export class RedisProcess {
     this.child.kill('SIGKILL');
     await this.exited;
   }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function answersPing(port: number): Promise<boolean> {

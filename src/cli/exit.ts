@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { HoldfastError } from '../client/index.ts';
+import { ServerExit } from '../runtime/exit-codes.ts';
 import { SettingsError } from '../runtime/settings.ts';
 import { StoreError } from '../storage/store.ts';
 
@@ -13,9 +14,9 @@ export const ExitCode = {
   /** No connection, or no answer in time. */
   NO_CONNECTION: 3,
   /** A bug in this program. */
-  INTERNAL: 70,
+  INTERNAL: ServerExit.HOPELESS,
   /** The store cannot be used, or failed while the server ran. */
-  STORE: 74,
+  STORE: ServerExit.STORE,
 } as const;
 export type ExitCodeValue = (typeof ExitCode)[keyof typeof ExitCode];
 

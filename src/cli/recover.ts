@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { tablesOf } from '../runtime/setting-table.ts';
 import { closePair, openPair } from '../storage/offline.ts';
 import { type Point, PointError } from '../storage/offline-point.ts';
 import { type RecoveredStore, recoverStore } from '../storage/offline-recover.ts';
@@ -7,7 +8,7 @@ import { CliError, ExitCode } from './exit.ts';
 import { counted, print, thousands } from './output.ts';
 import { restoreProgress, withProgress } from './progress.ts';
 import { parsePointOrEnd } from './recover-point.ts';
-import { type StoreOptions, storeCommand, storeSettings, tablesOf } from './store-options.ts';
+import { type StoreOptions, storeCommand, storeSettings } from './store-options.ts';
 
 interface RecoverCliOptions extends StoreOptions {
   to: Point;

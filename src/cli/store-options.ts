@@ -1,5 +1,4 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
-import type { SegmentOptions } from '../core/layout.ts';
 import { NO_STORE } from '../runtime/setting-table.ts';
 import { loadSettings, SETTINGS, type SettingName, type Settings } from '../runtime/settings.ts';
 import { isStoreUrl } from '../storage/store.ts';
@@ -53,19 +52,6 @@ export function storeSettings(store: string | undefined, options: StoreOptions):
     'USAGE',
     'The settings say that there is no store. Name one, such as file:./data.',
   );
-}
-
-export function tablesOf(settings: Settings): SegmentOptions {
-  return {
-    skus: settings.skusPerSegment,
-    holds: settings.holdsPerSegment,
-    keys: settings.keysPerSegment,
-    holders: settings.holdersPerSegment,
-    keyRetentionMs: settings.keyRetentionMs,
-    endedRetentionMs: settings.endedRetentionMs,
-    soldRetentionMs: settings.soldRetentionMs,
-    maxHoldLifeMs: settings.maxHoldLifeMs,
-  };
 }
 
 /** An address of a store as it was given on the command line. */

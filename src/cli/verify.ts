@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Settings } from '../runtime/settings.ts';
+import { type Settings, tablesOf } from '../runtime/setting-table.ts';
 import { closePair, openPair } from '../storage/offline.ts';
 import type { OfflinePair } from '../storage/offline-store.ts';
 import { type Verification, verifyStore } from '../storage/offline-verify.ts';
@@ -7,7 +7,7 @@ import { StoreError } from '../storage/store.ts';
 import { ExitCode } from './exit.ts';
 import { counted, print, thousands } from './output.ts';
 import { restoreProgress, withProgress } from './progress.ts';
-import { type StoreOptions, storeCommand, storeSettings, tablesOf } from './store-options.ts';
+import { type StoreOptions, storeCommand, storeSettings } from './store-options.ts';
 
 /** `holdfast verify`. */
 export function verifyCommand(): Command {

@@ -80,6 +80,11 @@ export class SegmentTables {
     this.i32[Header.FENCED] = fence;
   }
 
+  /** What fence() was told of the LSN. */
+  get fencedLsnLow(): number {
+    return this.i32[Header.FENCED_LSN] as number;
+  }
+
   /** How long somebody had better wait who was turned away by the fence, ms; 0 when that does not help. */
   get retryAfterMs(): number {
     return this.i32[Header.FENCED] === Fence.UNTIL_REBUILT ? RETRY_LATER_MS : 0;

@@ -2,10 +2,10 @@ import type { Clock } from '../base/clock.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
+import { Durability } from '../shard/durability.ts';
 import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
-import { Durability } from './durability.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router } from './router.ts';
 

@@ -1,3 +1,4 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import {
   MAX_FRAME_BYTES,
   MAX_KEY_BYTES,
@@ -9,9 +10,6 @@ import {
 import { PUSH, Push } from '../../protocol/ops.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { encode } from './message.ts';
-
-/** When a change is acknowledged; see the README, "Guarantees and limits". */
-type AckLevel = 'memory' | 'journal' | 'sync';
 
 /** `[0, HELLO, protocol version, server time in ms, acknowledgement level, limits]`, the first message on every connection. */
 export class Hello {

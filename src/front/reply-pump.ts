@@ -1,8 +1,8 @@
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
+import type { Durability } from '../shard/durability.ts';
 import { GATED, infoMode, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
 import type { Connection, Connections } from './connections.ts';
-import type { Durability } from './durability.ts';
 import { decodeAll } from './message.ts';
 import { ParkedReplies } from './parked-replies.ts';
 

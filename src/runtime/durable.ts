@@ -3,6 +3,7 @@ import { type ClockAnchor, clockFrom } from '../base/clock.ts';
 import type { Front } from '../front/front.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { planted } from '../storage/failpoints.ts';
+import { ServerExit } from './exit-codes.ts';
 import { Maintenance, type MaintenanceEvent } from './maintenance.ts';
 import { Pool } from './pool.ts';
 import type { Settings } from './setting-table.ts';
@@ -22,8 +23,6 @@ export interface DurableHooks {
   onHopeless: (reason: string, exitCode: number) => void;
 }
 
-/** The store cannot be used, or failed. */
-export const EXIT_STORE = 74;
 /** More threads than this do not restore a store's segments any faster than it can be read. */
 const MOST_POOL_THREADS = 8;
 /** Time that a snapshot under way gets when the server stops. */
@@ -55,7 +54,7 @@ export class Durable {
     this.started = running.started;
     this.storage = running.storage;
     const { journal, snapshots } = this.started;
-    void journal.lost?.then((reason) => hooks.onHopeless(`the store is lost: ${reason}`, EXIT_STORE));
+    void journal.lost?.then((reason) => hooks.onHopeless(`the store is lost: ${reason}`, ServerExit.STORE));
     // The journal is this server's own still, and has everything; it only grows from here on.
     if (snapshots !== journal) {
       void snapshots.lost?.then((detail) => {
@@ -87,7 +86,7 @@ export class Durable {
             detail: problem ?? store.label,
           }),
         onTrimFailed: (detail) => hooks.log({ event: 'trim-failed', detail }),
-        onFailed: (reason) => hooks.onHopeless(`the store failed: ${reason}`, EXIT_STORE),
+        onFailed: (reason) => hooks.onHopeless(`the store failed: ${reason}`, ServerExit.STORE),
       });
       return new Durable(settings, memory, hooks, { pool, started, storage });
     } catch (error) {

@@ -1,7 +1,8 @@
 import type { Clock } from '../base/clock.ts';
-import { Fence, Header } from '../core/layout.ts';
-import type { Durability } from '../front/durability.ts';
+import { Fence } from '../core/layout.ts';
+import { SegmentTables } from '../core/segment-tables.ts';
 import { Doorbell } from '../ring/doorbell.ts';
+import type { Durability } from '../shard/durability.ts';
 import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
 import { type StoreAddress, StoreError, type StoreIdentity } from '../storage/store.ts';
 import type { Pool } from './pool.ts';
@@ -45,7 +46,7 @@ export class Maintenance {
   private readonly controls: Int32Array[];
   private readonly doorbells: Doorbell[];
   private readonly owners: Int32Array;
-  private readonly headers: { i32: Int32Array; f64: Float64Array }[];
+  private readonly segments: SegmentTables[];
   /** LSN up to which each segment has two verified snapshots; -1 while that is not known. */
   private readonly trimLsns: Float64Array;
   /** Low 32 bits of the LSN to which each segment that is out of service must be restored. */
@@ -64,10 +65,9 @@ export class Maintenance {
     this.controls = memory.workers.map(controlOf);
     this.doorbells = memory.workers.map((own) => new Doorbell(own.sab, own.doorbell));
     this.owners = new Int32Array(memory.owners);
-    this.headers = memory.segments.map((sab) => ({
-      i32: new Int32Array(sab, 0, Header.WORDS),
-      f64: new Float64Array(sab, 0, Header.WORDS / 2),
-    }));
+    this.segments = memory.segments.map(
+      (sab, number) => new SegmentTables(number, memory.segmentOptions, sab),
+    );
     this.trimLsns = new Float64Array(memory.segments.length).fill(-1);
     this.nextRoundMs = performance.now() + periodMs;
     this.bytesAfterRound = storage.journalBytes;
@@ -87,8 +87,7 @@ export class Maintenance {
   rebuild(segment: number): Promise<void> {
     // Noted the first time only: a thread that dies over it once more finds it in the middle of being rebuilt.
     if (!this.fencedLsns.has(segment)) {
-      const { i32 } = this.headers[segment] as { i32: Int32Array };
-      this.fencedLsns.set(segment, i32[Header.FENCED_LSN] as number);
+      this.fencedLsns.set(segment, (this.segments[segment] as SegmentTables).fencedLsnLow);
     }
     return this.queue(() => this.rebuildNow(segment));
   }
@@ -140,10 +139,9 @@ export class Maintenance {
   /** Whether there was something to take. */
   private async snapshotNow(segment: number): Promise<boolean> {
     const { pool, storage, snapshots, identity, memory } = this.options;
-    const header = this.headers[segment] as { i32: Int32Array; f64: Float64Array };
-    const lsn = header.f64[Header.LSN_F64];
+    const { lsn, fenced } = this.segments[segment] as SegmentTables;
     // One that has not changed for a round gets a second snapshot like the first, or its last events would hold the journal for ever.
-    if (header.i32[Header.FENCED] !== Fence.NONE || lsn === this.trimLsns[segment] || lsn === 0) return false;
+    if (fenced || lsn === this.trimLsns[segment] || lsn === 0) return false;
     const copied = await this.copy(segment);
     if (copied === undefined || memory.storage === undefined) return false;
     // A snapshot must not know of what the journal does not: after a start the two would not fit together.
@@ -183,9 +181,9 @@ export class Maintenance {
   private async rebuildNow(segment: number): Promise<void> {
     const { memory, pool, storage, journal, snapshots, identity, log } = this.options;
     const worker = Atomics.load(this.owners, segment);
-    const { i32: fence } = this.headers[segment] as { i32: Int32Array };
+    const tables = this.segments[segment] as SegmentTables;
     // Fenced twice before it was rebuilt once: it is in service again, and nothing was missed while it was not.
-    if (Atomics.load(fence, Header.FENCED) === Fence.NONE) return;
+    if (!tables.fenced) return;
     const wanted = this.fencedLsns.get(segment) as number;
     try {
       // All that the dead thread had finished is in the event ring, and must be in the journal before that is read.
@@ -213,7 +211,7 @@ export class Maintenance {
         );
       }
       this.fencedLsns.delete(segment);
-      Atomics.store(fence, Header.FENCED, Fence.NONE);
+      tables.unfence();
       log({
         event: 'rebuilt',
         detail: `segment ${segment} is in service again: snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
@@ -228,7 +226,7 @@ export class Maintenance {
         });
         return;
       }
-      Atomics.store(fence, Header.FENCED, Fence.FOR_GOOD);
+      tables.fence(Fence.FOR_GOOD);
       log({ event: 'rebuild-failed', detail: `segment ${segment} stays out of service: ${inWords(error)}` });
     }
   }

@@ -1,13 +1,8 @@
 import { Piscina } from 'piscina';
+import { orThrow } from '../storage/pool-tasks.ts';
 import type { Recovery, RecoveryTask } from '../storage/recovery.ts';
 import type { SnapshotResult, SnapshotTask } from '../storage/snapshot-task.ts';
-import { StoreError, type StoreErrorCode } from '../storage/store.ts';
 import { threadUrl } from './thread-url.ts';
-
-/** What workers/pool.ts returns for a StoreError. */
-interface PoolFailure {
-  readonly failure: { readonly code: StoreErrorCode; readonly message: string };
-}
 
 /** Threads of the pool end when they had nothing to do for so long. */
 const IDLE_MS = 10_000;
@@ -48,11 +43,4 @@ export class Pool {
   destroy(): Promise<void> {
     return this.piscina.destroy();
   }
-}
-
-/** An error that comes from another thread has lost its class, so the tasks return it as an object. */
-function orThrow<T extends object>(result: T | PoolFailure): T {
-  if (!('failure' in result)) return result;
-  const { code, message } = result.failure;
-  throw new StoreError(code, message);
 }

@@ -1,3 +1,4 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import { anchorClock, clockFrom } from '../base/clock.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { Front } from '../front/front.ts';
@@ -5,10 +6,11 @@ import { Hello } from '../front/hello.ts';
 import { HolderHash } from '../front/holder.ts';
 import { SocketServer } from '../front/socket-server.ts';
 import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
-import { type AckLevel, StoreError } from '../storage/store.ts';
+import { StoreError } from '../storage/store.ts';
 import { Durable, type StoreEvent } from './durable.ts';
+import { ServerExit } from './exit-codes.ts';
 import type { MaintenanceEvent } from './maintenance.ts';
-import { NO_STORE, type Settings } from './setting-table.ts';
+import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor, type WorkerEvent } from './supervisor.ts';
 
@@ -48,7 +50,6 @@ export interface ServerHooks {
   onHopeless?: (reason: string, exitCode: number) => void;
 }
 
-const EXIT_HOPELESS = 70;
 /** Without a store: what an acknowledgement promises. */
 const MEMORY_PROMISE = 'what is acknowledged survives a crashed worker, not a crashed process';
 const DRAIN_POLL_MS = 5;
@@ -65,16 +66,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const memory = allocate({
     workers: settings.workers,
     segments: settings.segments,
-    segment: {
-      skus: settings.skusPerSegment,
-      holds: settings.holdsPerSegment,
-      keys: settings.keysPerSegment,
-      holders: settings.holdersPerSegment,
-      keyRetentionMs: settings.keyRetentionMs,
-      endedRetentionMs: settings.endedRetentionMs,
-      soldRetentionMs: settings.soldRetentionMs,
-      maxHoldLifeMs: settings.maxHoldLifeMs,
-    },
+    segment: tablesOf(settings),
     commandRingBytes: settings.commandRingBytes,
     replyRingBytes: settings.replyRingBytes,
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
@@ -101,7 +93,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     log,
     wake: () => front.schedule(),
     onFenced: (segment) => durable?.rebuild(segment),
-    onHopeless: (reason) => onHopeless(reason, EXIT_HOPELESS),
+    onHopeless: (reason) => onHopeless(reason, ServerExit.HOPELESS),
   });
   await supervisor.start();
 

@@ -1,6 +1,7 @@
+import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
+import type { SegmentOptions } from '../core/layout.ts';
 import { defaultSpins } from '../ring/idle.ts';
-import { ACK_LEVELS, type AckLevel } from '../storage/store.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
@@ -239,3 +240,17 @@ export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row
     env: `HOLDFAST_${words.toUpperCase().replaceAll('-', '_')}`,
   };
 });
+
+/** What the settings say of a segment's tables. */
+export function tablesOf(settings: Settings): SegmentOptions {
+  return {
+    skus: settings.skusPerSegment,
+    holds: settings.holdsPerSegment,
+    keys: settings.keysPerSegment,
+    holders: settings.holdersPerSegment,
+    keyRetentionMs: settings.keyRetentionMs,
+    endedRetentionMs: settings.endedRetentionMs,
+    soldRetentionMs: settings.soldRetentionMs,
+    maxHoldLifeMs: settings.maxHoldLifeMs,
+  };
+}

@@ -10,16 +10,9 @@ import { Segment } from '../core/segment.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
+import { Durability } from './durability.ts';
 import { strike } from './faults.ts';
-import {
-  Control,
-  controlOf,
-  durableWord,
-  type EngineMemory,
-  Lease,
-  StorageControl,
-  storageControlOf,
-} from './memory.ts';
+import { Control, controlOf, type EngineMemory, Lease, StorageControl } from './memory.ts';
 import {
   COMMAND_HEAD_BYTES,
   GATED,
@@ -55,7 +48,7 @@ export class Shard {
   /** Undefined when nothing is stored. */
   private readonly events: RingProducer | undefined;
   private readonly storage: Doorbell | undefined;
-  private readonly storageControl: Int32Array | undefined;
+  private readonly durability: Durability;
   private readonly gated: boolean;
   /** Whether the event ring has room for all that the group at hand can cause. */
   private roomForEvents = true;
@@ -94,10 +87,10 @@ export class Shard {
     this.writer = new Writer(this.replies.u8);
     const { storage } = memory;
     this.gated = storage?.gated ?? false;
+    this.durability = new Durability(memory);
     if (storage !== undefined) {
       this.events = new RingProducer(own.sab, own.events, own.eventRingBytes);
       this.storage = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
-      this.storageControl = storageControlOf(storage);
     }
   }
 
@@ -135,14 +128,10 @@ export class Shard {
    * durability, so do all behind it, and the storage thread will wake the front.
    */
   takeDeliverable(): boolean {
-    const deliverable = this.anyReplies && (!this.firstGated || this.isDurable(this.firstGate));
+    const deliverable =
+      this.anyReplies && (!this.firstGated || this.durability.reached(this.worker, this.firstGate));
     this.anyReplies = false;
     return deliverable;
-  }
-
-  private isDurable(position: number): boolean {
-    const control = this.storageControl;
-    return control === undefined || ((Atomics.load(control, durableWord(this.worker)) - position) | 0) >= 0;
   }
 
   /** Whether commands wait and can be answered. For a shard that does not hold the lease: it reads the rings' positions anew. */

@@ -1,3 +1,4 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import { checkJournal } from './file-check.ts';
 import { attempt } from './file-errors.ts';
 import { type FileLayer, nodeFileLayer } from './file-layer.ts';
@@ -7,7 +8,6 @@ import { FileJournalReader } from './file-reader.ts';
 import { FileSnapshotStore } from './file-snapshots.ts';
 import { DEFAULT_FILE_BYTES, FileJournalWriter } from './file-writer.ts';
 import type {
-  AckLevel,
   JournalCheck,
   JournalReader,
   JournalWriter,

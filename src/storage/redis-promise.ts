@@ -1,6 +1,7 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import type { RedisAddress } from './redis-address.ts';
 import type { RedisLink } from './redis-link.ts';
-import { type AckLevel, StoreError } from './store.ts';
+import { StoreError } from './store.ts';
 
 /** What a Redis server is set to keep on disk. */
 export interface RedisPersistence {

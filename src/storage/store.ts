@@ -1,3 +1,5 @@
+import type { AckLevel } from '../../protocol/ack.ts';
+
 /**
  * What the server needs of a store. A store keeps two things: a journal of events (their bytes are those of src/core/events.ts) and
  * snapshots of segments (their bytes are those of snapshot.ts); a file store or Redis can each keep either.
@@ -5,10 +7,6 @@
  * The main thread takes a store into possession; the storage thread writes its journal; the tasks of the pool read journal
  * and snapshots and write snapshots. Each of them opens the store for itself, from its StoreAddress.
  */
-
-/** How durable an event is when it is acknowledged; see the README, "Guarantees and limits". */
-export const ACK_LEVELS = ['memory', 'journal', 'sync'] as const;
-export type AckLevel = (typeof ACK_LEVELS)[number];
 
 /** Names a store to a thread; a plain object. */
 export interface StoreAddress {

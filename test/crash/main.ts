@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { FLAWS, type Flaw } from '../../src/storage/failpoints.ts';
-import { ACK_LEVELS, type AckLevel, isStoreUrl } from '../../src/storage/store.ts';
+import { isStoreUrl } from '../../src/storage/store.ts';
 import { noRedis } from '../fixtures/redis.ts';
 import { buildServer } from './build.ts';
 import { PLANTED, type Planted } from './plan.ts';

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../perf/free-port.ts';
+import type { AckLevel } from '../../protocol/ack.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { FAULTS, type Flaw } from '../../src/storage/failpoints.ts';
-import type { AckLevel } from '../../src/storage/store.ts';
-import { freePort, type RedisServer, startRedis } from '../fixtures/redis.ts';
+import { type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { Crowd } from './crowd.ts';
 import { type Planted, planRounds, type Round } from './plan.ts';
 import { type End, ServerProcess } from './server-process.ts';

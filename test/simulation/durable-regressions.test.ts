@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Prng } from '../../src/base/prng.ts';
 import { DEFAULT_SEGMENT_OPTIONS, Fence, Header } from '../../src/core/layout.ts';
-import { Durability } from '../../src/front/durability.ts';
 import { Maintenance, type MaintenanceOptions } from '../../src/runtime/maintenance.ts';
+import { Durability } from '../../src/shard/durability.ts';
 import { allocateEngine } from '../../src/shard/memory.ts';
 import { possessFileStore } from '../../src/storage/file-store.ts';
 import type { JournalWriter, Possession } from '../../src/storage/store.ts';

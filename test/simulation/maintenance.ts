@@ -1,7 +1,7 @@
 import type { Prng } from '../../src/base/prng.ts';
 import { imageInfo } from '../../src/core/image.ts';
 import { Fence, Header } from '../../src/core/layout.ts';
-import type { Durability } from '../../src/front/durability.ts';
+import type { Durability } from '../../src/shard/durability.ts';
 import { Control, controlOf, type EngineMemory, type StorageMemory } from '../../src/shard/memory.ts';
 import { restoreFrom, type SegmentRecovery } from '../../src/storage/recovery.ts';
 import { type SnapshotResult, takeInto } from '../../src/storage/snapshot-task.ts';

@@ -1,5 +1,6 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import { openFileStore, possessFileStore } from '../../src/storage/file-store.ts';
-import type { AckLevel, JournalCheck, JournalWriter, Possession } from '../../src/storage/store.ts';
+import type { JournalCheck, JournalWriter, Possession } from '../../src/storage/store.ts';
 import { EventMaker, lastLsnOf, readEvents, splitEvents } from './events.ts';
 import { MemoryLayer } from './memory-layer.ts';
 

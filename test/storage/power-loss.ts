@@ -1,6 +1,7 @@
+import type { AckLevel } from '../../protocol/ack.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { possessFileStore } from '../../src/storage/file-store.ts';
-import type { AckLevel, JournalBases, JournalWriter, Possession } from '../../src/storage/store.ts';
+import type { JournalBases, JournalWriter, Possession } from '../../src/storage/store.ts';
 import { EventMaker, lastLsnOf, readEvents, splitEvents } from './events.ts';
 import { MemoryLayer, PowerLost } from './memory-layer.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { AckLevel } from '../../protocol/ack.ts';
 import { parseRedisUrl, type RedisAddress } from '../../src/storage/redis-address.ts';
 import { segmentKeys, snapshotKey } from '../../src/storage/redis-keys.ts';
 import { describePromise, type RedisPersistence } from '../../src/storage/redis-promise.ts';
-import type { AckLevel } from '../../src/storage/store.ts';
 
 describe('the address of a Redis store', () => {
   const plain = {

@@ -4,14 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  freePort,
-  hasOpenssl,
-  makeCertificate,
-  noRedis,
-  type RedisServer,
-  startRedis,
-} from '../fixtures/redis.ts';
+import { freePort } from '../../perf/free-port.ts';
+import { hasOpenssl, makeCertificate, noRedis, type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { EventMaker } from './events.ts';
 import { addLot, bySegment, commitAtLast, openWriter, possess, readAll, SEGMENTS } from './redis-places.ts';
 

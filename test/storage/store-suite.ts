@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { AckLevel } from '../../protocol/ack.ts';
 import { encodeSnapshot } from '../../src/storage/snapshot.ts';
 import {
-  type AckLevel,
   type JournalWriter,
   type Possession,
   type RunClock,

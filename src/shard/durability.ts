@@ -1,8 +1,8 @@
 import { DATA_OFFSET, TAIL_WORD } from '../ring/layout.ts';
-import { durableWord, type EngineMemory, storageControlOf } from '../shard/memory.ts';
+import { durableWord, type EngineMemory, storageControlOf } from './memory.ts';
 
 /**
- * Up to where each worker's events are durable, as the front sees it. Positions are those of the event rings, int32 modulo 2^32.
+ * Up to where each worker's events are durable, as whoever waits for it sees it. Positions are those of the event rings, int32 modulo 2^32.
  * Without a store everything always is.
  */
 export class Durability {
