@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
-import { HOLDFAST_SERVER } from './wire.ts';
+import { HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
 
 interface Flags {
   json?: true;
@@ -74,13 +74,14 @@ function suiteOptions(flags: Flags): SuiteOptions {
     seconds,
     skus: tiny ? Math.min(flags.skus, 1000) : flags.skus,
     ttlMs: flags.ttl,
-    patterns: patternsWriting(flags.framesPerWrite),
+    patterns: patternsWriting(PATTERNS, flags.framesPerWrite),
     server: [...HOLDFAST_SERVER, ...flags.serve],
     ringRecords: Math.round(20_000_000 * seconds),
     core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
     codecCommands: 4096,
     expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000, repeats: Math.min(repeats, 3) },
     durable: {
+      patterns: patternsWriting({ ...PATTERNS, ...SALE_PATTERNS }, flags.framesPerWrite),
       serve: flags.serve,
       under: flags.storeIn,
       steady: { ratePerSecond: tiny ? 2000 : 20_000, connections: 100, openHolds: tiny ? 1000 : 100_000 },

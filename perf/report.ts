@@ -12,7 +12,7 @@ export interface Target {
   /** Null when it could not be taken here, which is not to have met it. */
   readonly figure: number | null;
   readonly atLeast: number;
-  readonly unit: 'perSecond' | 'shareOfEcho';
+  readonly unit: 'perSecond' | 'shareOfEcho' | 'shareOfKeyless';
   readonly met: boolean;
   /** Under what condition it was taken, or why it was not. */
   readonly note?: string;
@@ -21,16 +21,24 @@ export interface Target {
 /** The targets of all parts that were run. */
 export function targetsOf(report: Report): Target[] {
   const { wire, ring, core, durable } = report;
+  const sync = durable?.wire;
+  const withKeys = (pattern: PatternName) => sync?.[pattern]?.keyed?.shareOfKeyless;
   const redis = durable && redisFigure(durable);
   const rows: [string, number | null | undefined, number, Target['unit'], (string | undefined)?][] = [
     ['wire, one command a frame', wire?.onePerFrame?.shareOfEcho, 0.7, 'shareOfEcho'],
     ['wire, 400 commands a frame', wire?.batched?.commandsPerSecond, 2_000_000, 'perSecond'],
-    ['wire, one in flight', wire?.oneInFlight?.shareOfEcho, 0.7, 'shareOfEcho'],
-    ['ring', ring?.recordsPerSecond, 40_000_000, 'perSecond'],
+    ['wire, one in flight', wire?.oneInFlight?.shareOfEcho, 0.9, 'shareOfEcho'],
+    ['ring', ring?.recordsPerSecond, 50_000_000, 'perSecond'],
     ['core', core?.commandsPerSecond, 3_000_000, 'perSecond'],
-    ['durable, one command a frame', durable?.wire.onePerFrame?.commandsPerSecond, 200_000, 'perSecond'],
-    ['durable, 400 commands a frame', durable?.wire.batched?.commandsPerSecond, 1_200_000, 'perSecond'],
-    ['durable, one in flight', durable?.wire.oneInFlight?.shareOfEcho, 0.5, 'shareOfEcho'],
+    ['durable, one command a frame', sync?.onePerFrame?.commandsPerSecond, 300_000, 'perSecond'],
+    ['durable, one command a frame, of echo', sync?.onePerFrame?.shareOfEcho, 0.85, 'shareOfEcho'],
+    ['durable, one command a frame, keys', withKeys('onePerFrame'), 0.65, 'shareOfKeyless'],
+    ['durable, 400 commands a frame', sync?.batched?.commandsPerSecond, 1_600_000, 'perSecond'],
+    ['durable, 400 commands a frame, keys', withKeys('batched'), 0.65, 'shareOfKeyless'],
+    ['durable, hot SKU', sync?.hot?.commandsPerSecond, 2_000_000, 'perSecond'],
+    ['durable, hot SKU, keys', withKeys('hot'), 0.65, 'shareOfKeyless'],
+    ['durable, sold out', sync?.flash?.commandsPerSecond, 4_000_000, 'perSecond'],
+    ['durable, one in flight', sync?.oneInFlight?.shareOfEcho, 0.6, 'shareOfEcho'],
     ['recovery', durable?.journal.keyed.eventsPerSecond, 2_000_000, 'perSecond'],
     ['Redis, 400 commands a frame', redis?.figure, REDIS_TARGET, 'perSecond', redis?.note],
   ];
@@ -59,14 +67,18 @@ export interface Limit {
   readonly met: boolean;
 }
 
-type LimitUnit = 'ms' | 'timesEcho' | 'bytes';
+type LimitUnit = 'ms' | 'µs' | 'timesEcho' | 'bytes';
 
 /** The limits of all parts that were run. */
-export function limitsOf({ expiry, durable }: Report): Limit[] {
+export function limitsOf({ ring, expiry, durable }: Report): Limit[] {
+  const steady = durable?.steady;
   const rows: [string, number | undefined, number, LimitUnit][] = [
+    ['ring, hop', ring?.hopMicroseconds, 0.3, 'µs'],
     ['expiry under load, p99', expiry?.lateMs.p99, 50, 'ms'],
     ['expiry of very many, slice', expiry?.million.longestSliceMs, 5, 'ms'],
-    ['durable, p99 at a steady rate', durable?.steady.p99TimesEcho, 4, 'timesEcho'],
+    ['durable, p50 at a steady rate', steady && steady.durable.p50 / 1000, 0.6, 'ms'],
+    ['durable, p99 at a steady rate', steady?.p99TimesEcho, 3, 'timesEcho'],
+    ['durable, p99.9 at a steady rate', steady?.p999TimesEcho, 3, 'timesEcho'],
     ['journal of a hold with a key', durable?.journal.keyed.bytesPerHold, 64, 'bytes'],
     ['journal of a hold without', durable?.journal.keyless.bytesPerHold, 64, 'bytes'],
     ['start from snapshots', durable?.start.startMs, 3000, 'ms'],
@@ -74,7 +86,7 @@ export function limitsOf({ expiry, durable }: Report): Limit[] {
   return rows.flatMap(([name, figure, atMost, unit]) => {
     if (figure === undefined) return [];
     // A command that was refused, or never answered, has no place among the latencies.
-    const complete = unit !== 'timesEcho' || durable?.steady.complete === true;
+    const complete = !name.endsWith('at a steady rate') || steady?.complete === true;
     return [{ name, figure, atMost, unit, met: complete && figure <= atMost }];
   });
 }
@@ -107,6 +119,8 @@ const PATTERN_LABELS: Record<PatternName, string> = {
   onePerFrame: 'one command a frame',
   batched: '400 commands a frame',
   oneInFlight: 'one in flight',
+  hot: '400 a frame, hot SKU',
+  flash: '400 a frame, sold out',
 };
 
 function figures(report: Report): string[][] {
@@ -152,7 +166,10 @@ function durableRows(durable: DurableResult & Watched): string[][] {
   const rate = `${grouped(steady.ratePerSecond)}/s`;
   rows.push(plain(`echo, at ${rate}`, steadyNotes(steady.echo)));
   rows.push(
-    plain(`durable, at ${rate}`, `${steadyNotes(steady.durable)}; p99 ${steady.p99TimesEcho} × echo`),
+    plain(
+      `durable, at ${rate}`,
+      `${steadyNotes(steady.durable)}; p99 ${steady.p99TimesEcho}, p99.9 ${steady.p999TimesEcho} × echo`,
+    ),
   );
   rows.push(plain('durable, with snapshots', steadyNotes(steady.whileSnapshotting)));
   for (const [name, { bytesPerHold, holds, events, eventsPerSecond, startMs, recoveryMs }] of [
@@ -211,7 +228,11 @@ function row(
 }
 
 function wireNotes(rate: HoldfastRate): string {
+  const { keyed } = rate;
   const notes = [`${percent(rate.shareOfEcho)} of echo`, latency(rate)];
+  if (keyed) {
+    notes.push(`with keys ${grouped(keyed.commandsPerSecond)}, ${percent(keyed.shareOfKeyless)} of that`);
+  }
   if (rate.refused > 0) {
     const by = Object.entries(rate.refusedBy).map(([status, count]) => `${grouped(count)} ${status}`);
     notes.push(`refused: ${by.join(', ')}`);
@@ -225,7 +246,8 @@ function latency({ latency }: Pick<HoldfastRate, 'latency'>): string {
 }
 
 function targetRow({ name, figure, atLeast, unit, met, note }: Target): string[] {
-  const show = unit === 'shareOfEcho' ? (value: number) => `${percent(value)} of echo` : grouped;
+  const of = { perSecond: '', shareOfEcho: 'echo', shareOfKeyless: 'keyless' }[unit];
+  const show = of === '' ? grouped : (value: number) => `${percent(value)} of ${of}`;
   const verdict = met ? 'met' : 'not met';
   const shown = figure === null ? 'none' : show(figure);
   return [name, shown, show(atLeast), note === undefined ? verdict : `${verdict} (${note})`];

@@ -31,7 +31,7 @@ export interface SuiteOptions {
   /** Holds that are watched one by one, and holds that end all at once. */
   readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds' | 'repeats'>;
   /** Further options for `holdfast serve`, where the benchmark chooses the store; where the stores go; and sizes. */
-  readonly durable: Pick<DurableOptions, 'serve' | 'under' | 'steady' | 'startSkus'>;
+  readonly durable: Pick<DurableOptions, 'patterns' | 'serve' | 'under' | 'steady' | 'startSkus'>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -106,9 +106,9 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
     Object.assign(results, { expiry: verified('expiry', await watched(() => benchExpiry(task))) });
   }
   if (has('durable')) {
-    const { seconds, skus, ttlMs, patterns } = options;
+    const { seconds, skus, ttlMs } = options;
     const task: DurableOptions = {
-      ...{ repeats, seconds, skus, ttlMs, patterns },
+      ...{ repeats, seconds, skus, ttlMs },
       ...options.durable,
       onProgress: (text) => onProgress?.(text),
     };
@@ -120,10 +120,16 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
   return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
 }
 
-/** The patterns with frames of one connection written together only up to `framesPerWrite`. */
-export function patternsWriting(framesPerWrite: number): Record<PatternName, Pattern> {
-  const entries = Object.entries(PATTERNS).map(([name, pattern]) => [name, { ...pattern, framesPerWrite }]);
-  return Object.fromEntries(entries) as Record<PatternName, Pattern>;
+/** Patterns with frames of one connection written together only up to `framesPerWrite`. */
+export function patternsWriting<Name extends PatternName>(
+  patterns: Readonly<Record<Name, Pattern>>,
+  framesPerWrite: number,
+): Record<Name, Pattern> {
+  const entries = Object.entries<Pattern>(patterns).map(([name, pattern]) => [
+    name,
+    { ...pattern, framesPerWrite },
+  ]);
+  return Object.fromEntries(entries) as Record<Name, Pattern>;
 }
 
 /**

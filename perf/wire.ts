@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { Status } from '../protocol/status.ts';
 import { type Books, expectBooks } from './books.ts';
 import type { Latency, Load, LoadResult } from './load/generator.ts';
 import { stock } from './load/stock.ts';
@@ -16,9 +17,23 @@ export const PATTERNS = {
   batched: { connections: 8, framesInFlight: 2, commandsPerFrame: 400, framesPerWrite: 2 },
   /** Ask and wait. */
   oneInFlight: { connections: 100, framesInFlight: 1, commandsPerFrame: 1, framesPerWrite: 1 },
-} as const;
-export type PatternName = keyof typeof PATTERNS;
-export type Pattern = Pick<Load, 'connections' | 'framesInFlight' | 'commandsPerFrame' | 'framesPerWrite'>;
+} as const satisfies Record<string, Pattern>;
+
+/** Shapes of a sale, many commands a frame: everybody wants one SKU, and nobody gets anything since it is sold out. */
+export const SALE_PATTERNS = {
+  hot: { ...PATTERNS.batched, skus: 1 },
+  flash: { ...PATTERNS.batched, skus: 1, soldOut: true },
+} as const satisfies Record<string, Pattern>;
+
+export type PatternName = keyof typeof PATTERNS | keyof typeof SALE_PATTERNS;
+
+export interface Pattern
+  extends Pick<Load, 'connections' | 'framesInFlight' | 'commandsPerFrame' | 'framesPerWrite'> {
+  /** In place of as many as the run has. */
+  readonly skus?: number;
+  /** Whether the SKU has no unit, and the answers that count are SOLD_OUT. */
+  readonly soldOut?: boolean;
+}
 
 export interface WireOptions {
   /** Pairs of an echo run and a Holdfast run. */
@@ -28,6 +43,8 @@ export interface WireOptions {
   readonly skus: number;
   readonly ttlMs: number;
   readonly patterns: Readonly<Partial<Record<PatternName, Pattern>>>;
+  /** Patterns that are also run with an idempotency key on every hold, next to the run without. */
+  readonly keyed?: readonly PatternName[];
   /** Arguments to node that start a Holdfast server on a free port. */
   readonly server: readonly string[];
   readonly onProgress?: (text: string) => void;
@@ -45,10 +62,16 @@ export interface HoldfastRate extends Rate {
   readonly load: Pattern;
   /** Median of the ratios of each Holdfast run to the echo run just before it. */
   readonly shareOfEcho: number;
+  /** The same load with an idempotency key on every hold, if it was run: its rate, and the median of its ratios to the run before it. */
+  readonly keyed?: KeyedRate;
   /** Commands of all runs that did not become holds, by status, and those that no answer came to. */
   readonly refused: number;
   readonly refusedBy: Readonly<Record<string, number>>;
   readonly unanswered: number;
+}
+
+export interface KeyedRate extends Rate {
+  readonly shareOfKeyless: number;
 }
 
 export interface WireResult {
@@ -105,6 +128,7 @@ export async function benchWire(options: WireOptions): Promise<WireResult> {
       return blaming(failure, pool.run(load, { signal }) as Promise<LoadResult>);
     };
     await blaming(failure, stock(holdfastPort, options.skus, UNITS_PER_SKU));
+    await blaming(failure, stock(holdfastPort, 1, 0, options.skus));
     const rates = await runPatterns(options, run, echoPort, holdfastPort);
     const total = options.skus * UNITS_PER_SKU;
     const books = await expectBooks(holdfastPort, { total, held: 0 }, options.ttlMs + BOOKS_MS);
@@ -141,45 +165,60 @@ async function runPatterns(options: WireOptions, run: RunLoad, echoPort: number,
 }
 
 async function runPattern(
-  name: string,
+  name: PatternName,
   pattern: Pattern,
   options: WireOptions,
   run: RunLoad,
   echoPort: number,
   holdfastPort: number,
 ): Promise<{ echo: Rate; wire: HoldfastRate }> {
-  const { skus, ttlMs, repeats } = options;
+  const { ttlMs, repeats } = options;
+  const { soldOut = false, skus = options.skus, ...shape } = pattern;
   // Steady means that the holds of the first moments have ended before counting begins.
   const times = {
     warmUpMs: 2 * ttlMs + options.seconds * 150,
     measureMs: options.seconds * 1000,
     drainMs: DRAIN_MS,
   };
-  const load = { ...pattern, skus, ttlMs, ...times };
+  // The SKU without units lies behind the others.
+  const wanted = soldOut ? { skus, firstSku: options.skus, counts: Status.SOLD_OUT } : { skus };
+  const load: Omit<Load, 'port'> = { ...shape, ...wanted, ttlMs, ...times, answers: 'replies' };
   const echoRuns: LoadResult[] = [];
   const holdfastRuns: LoadResult[] = [];
-  // The first pair only warms up both servers and is not counted.
+  const keyedRuns: LoadResult[] = [];
+  // The first round only warms up both servers and is not counted.
   for (let i = 0; i <= repeats; i++) {
     options.onProgress?.(`wire ${name}: ${i === 0 ? 'warm-up' : `pair ${i} of ${repeats}`}`);
     const echoRun = await run({ ...load, port: echoPort, answers: 'echo' });
-    const holdfastRun = await run({ ...load, port: holdfastPort, answers: 'replies' });
-    if (i === 0) continue;
-    echoRuns.push(echoRun);
-    holdfastRuns.push(holdfastRun);
+    const holdfastRun = await run({ ...load, port: holdfastPort });
+    if (i > 0) {
+      echoRuns.push(echoRun);
+      holdfastRuns.push(holdfastRun);
+    }
+    if (!options.keyed?.includes(name)) continue;
+    const keyedRun = await run({ ...load, port: holdfastPort, keyed: true });
+    if (i > 0) keyedRuns.push(keyedRun);
   }
-  const shares = holdfastRuns.map((run, i) => run.commandsPerSecond / echoRuns[i].commandsPerSecond);
-  const refusedBy = sumByStatus(holdfastRuns);
+  const refusedBy = sumByStatus([...holdfastRuns, ...keyedRuns]);
   const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
-  const unanswered = holdfastRuns.reduce((sum, run) => sum + run.unanswered, 0);
+  const unanswered = [...holdfastRuns, ...keyedRuns].reduce((sum, run) => sum + run.unanswered, 0);
   const wire = {
     load: pattern,
     ...rate(holdfastRuns),
-    shareOfEcho: rounded(median(shares)),
+    shareOfEcho: shareOf(holdfastRuns, echoRuns),
+    ...(keyedRuns.length > 0 && {
+      keyed: { ...rate(keyedRuns), shareOfKeyless: shareOf(keyedRuns, holdfastRuns) },
+    }),
     refused,
     refusedBy,
     unanswered,
   };
   return { echo: rate(echoRuns), wire };
+}
+
+/** Median of the ratios of runs to those just before them. */
+function shareOf(runs: readonly LoadResult[], others: readonly LoadResult[]): number {
+  return rounded(median(runs.map((run, i) => run.commandsPerSecond / others[i].commandsPerSecond)));
 }
 
 function rate(runs: readonly LoadResult[]): Rate {

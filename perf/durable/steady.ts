@@ -47,8 +47,9 @@ export interface SteadyResult {
   readonly echo: SteadyLatency;
   readonly durable: SteadyLatency;
   readonly whileSnapshotting: SteadyLatency;
-  /** Median of the ratios of the 99th percentiles of each run to that of the echo run just before it. */
+  /** Medians of the ratios of the percentiles of each run to those of the echo run just before it. */
   readonly p99TimesEcho: number;
+  readonly p999TimesEcho: number;
   /** Whether every command became a hold. */
   readonly complete: boolean;
 }
@@ -119,14 +120,16 @@ async function takeTurns(
     }
   }
   const [echo, durable, whileSnapshotting] = runs;
-  const ratios = durable.map((result, i) => result.latency.p99 / echo[i].latency.p99);
+  const timesEcho = (percentile: 'p99' | 'p999') =>
+    rounded(median(durable.map(({ latency }, i) => latency[percentile] / echo[i].latency[percentile])));
   return {
     ratePerSecond,
     openHolds: skus,
     echo: summary(echo),
     durable: summary(durable),
     whileSnapshotting: summary(whileSnapshotting),
-    p99TimesEcho: rounded(median(ratios)),
+    p99TimesEcho: timesEcho('p99'),
+    p999TimesEcho: timesEcho('p999'),
     complete: [...durable, ...whileSnapshotting].every(({ accepted, sent }) => accepted === sent),
   };
 }

@@ -17,7 +17,11 @@ export interface Load {
   /** Frames for one connection that leave together are written together, up to so many. */
   readonly framesPerWrite: number;
   readonly skus: number;
+  /** The first of them; 0 unless given. */
+  readonly firstSku?: number;
   readonly ttlMs: number;
+  /** Answers of this status count; those that are OK unless given. */
+  readonly counts?: number;
   /** Whether each hold has an idempotency key of its own, as the SDK gives it one. */
   readonly keyed?: boolean;
   /** Runs before counting starts, so that holds end as fast as they come and the code is compiled. */
@@ -28,7 +32,7 @@ export interface Load {
 }
 
 export interface LoadResult {
-  /** Accepted holds (or echoed commands) a second in the measured window. */
+  /** Accepted holds (or echoed commands, or answers of the status that counts) a second in the measured window. */
   readonly commandsPerSecond: number;
   /** The whole run, warm-up and last answers included: every command sent is in one of these three. */
   readonly accepted: number;
@@ -97,16 +101,16 @@ class Run {
       ? build({ highestTrackableValue: 60_000_000, useWebAssembly: false })
       : null;
     for (const lane of this.lanes) lane.histogram = histogram;
-    const before = this.accepted();
+    const before = this.counted();
     const startMs = performance.now();
     await sleep(measureMs);
-    const accepted = this.accepted() - before;
+    const counted = this.counted() - before;
     const seconds = (performance.now() - startMs) / 1000;
     for (const lane of this.lanes) lane.stop();
     const deadline = performance.now() + drainMs;
     while (this.unanswered() > 0 && performance.now() < deadline) await sleep(5);
     return {
-      commandsPerSecond: accepted / seconds,
+      commandsPerSecond: counted / seconds,
       ...this.totals(),
       latency: histogram && percentiles(histogram),
     };
@@ -114,6 +118,10 @@ class Run {
 
   close(): void {
     for (const lane of this.lanes) lane.connection.destroy();
+  }
+
+  private counted(): number {
+    return this.lanes.reduce((sum, lane) => sum + lane.counted, 0);
   }
 
   private accepted(): number {
@@ -146,6 +154,7 @@ class Lane {
   private readonly framesInFlight: number;
   private readonly framesPerWrite: number;
   private readonly answers: Answers;
+  private readonly counts: number;
   private readonly times: boolean;
   /** First half of this lane's keys, and the number in the next one. */
   private readonly keyPrefix: Buffer | undefined;
@@ -160,6 +169,7 @@ class Lane {
     this.framesInFlight = load.framesInFlight;
     this.framesPerWrite = load.framesPerWrite;
     this.answers = load.answers;
+    this.counts = load.counts ?? Status.OK;
     this.times = isSingle(load);
     this.keyPrefix = load.keyed === true ? randomBytes(8) : undefined;
     this.next = first;
@@ -178,6 +188,11 @@ class Lane {
   get accepted(): number {
     const { scanner } = this.connection;
     return this.answers === 'echo' ? scanner.frames * this.frames.commandsPerFrame : scanner.accepted;
+  }
+
+  /** Answers of the status that counts. */
+  get counted(): number {
+    return this.answers === 'echo' ? this.accepted : this.connection.scanner.byStatus[this.counts];
   }
 
   private onRead(): void {

@@ -90,15 +90,24 @@ export class Scanner {
   /** Walks values from `pos` to `stop` and returns the end of the last whole one. */
   private walk(u8: Buffer, pos: number, stop: number, frameIsWhole: boolean): number {
     let at = pos;
-    // The answer to an accepted hold with a five-byte request id has one shape, and nearly all answers are that.
-    while (stop - at >= 25 && isAcceptedHold(u8, at)) {
-      if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), Status.OK);
-      at += 25;
-      this.replies++;
-      this.accepted++;
-      this.byStatus[Status.OK]++;
-    }
     while (at < stop) {
+      // Nearly all answers have one of two shapes: an accepted hold's and, in a sale, the shortest refusal's.
+      if (stop - at >= 25 && isAcceptedHold(u8, at)) {
+        if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), Status.OK);
+        at += 25;
+        this.replies++;
+        this.accepted++;
+        this.byStatus[Status.OK]++;
+        continue;
+      }
+      if (stop - at >= 8 && isShortRefusal(u8, at)) {
+        const status = u8[at + 6];
+        if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), status);
+        at += 8;
+        this.replies++;
+        this.byStatus[status]++;
+        continue;
+      }
       const next = this.value(u8, at, stop);
       if (next < 0) {
         if (frameIsWhole) throw new Error('a frame ended within a reply');
@@ -149,6 +158,14 @@ function isAcceptedHold(u8: Buffer, at: number): boolean {
     u8[at + 6] === Status.OK &&
     u8[at + 7] === 0xcf &&
     u8[at + 16] === 0xcf
+  );
+}
+
+/** [0x93, request id as uint32, status, result below 128], of a status that is not OK. */
+function isShortRefusal(u8: Buffer, at: number): boolean {
+  const status = u8[at + 6];
+  return (
+    u8[at] === 0x93 && u8[at + 1] === 0xce && status > Status.OK && status < STATUS_COUNT && u8[at + 7] < 0x80
   );
 }
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { targetsOf } from '../../perf/report.ts';
+import { limitsOf, targetsOf } from '../../perf/report.ts';
 import { Status } from '../../protocol/status.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
 import { program, withSubcommands } from '../../src/cli/program.ts';
@@ -51,11 +51,17 @@ describe('the tables of the README', () => {
     const unit = (name: string) => units[name] ?? 'commands';
     const targets = targetsOf(EVERY_FIGURE).map(({ name, atLeast, unit: kind }) => [
       name,
-      kind === 'shareOfEcho'
-        ? `at least ${atLeast * 100} % of echo`
-        : `at least ${atLeast.toLocaleString('en-US')} ${unit(name)} per second`,
+      {
+        perSecond: `at least ${atLeast.toLocaleString('en-US')} ${unit(name)} per second`,
+        shareOfEcho: `at least ${atLeast * 100} % of echo`,
+        shareOfKeyless: `at least ${atLeast * 100} % of the rate without`,
+      }[kind],
     ]);
-    expect(rows).toEqual(targets);
+    const limits = limitsOf(EVERY_FIGURE).map(({ name, atMost, unit }) => [
+      name,
+      unit === 'timesEcho' ? `at most ${atMost} × echo` : `at most ${atMost.toLocaleString('en-US')} ${unit}`,
+    ]);
+    expect(rows).toEqual([...targets, ...limits]);
   });
 });
 
@@ -264,15 +270,20 @@ const EVERY_FIGURE = {
     batched: { commandsPerSecond: 1 },
     oneInFlight: { shareOfEcho: 1 },
   },
-  ring: { recordsPerSecond: 1 },
+  ring: { recordsPerSecond: 1, hopMicroseconds: 1 },
   core: { commandsPerSecond: 1 },
+  expiry: { lateMs: { p99: 1 }, million: { longestSliceMs: 1 } },
   durable: {
     wire: {
-      onePerFrame: { commandsPerSecond: 1 },
-      batched: { commandsPerSecond: 1 },
+      onePerFrame: { commandsPerSecond: 1, shareOfEcho: 1, keyed: { shareOfKeyless: 1 } },
+      batched: { commandsPerSecond: 1, keyed: { shareOfKeyless: 1 } },
+      hot: { commandsPerSecond: 1, keyed: { shareOfKeyless: 1 } },
+      flash: { commandsPerSecond: 1 },
       oneInFlight: { shareOfEcho: 1 },
     },
-    journal: { keyed: { eventsPerSecond: 1 } },
+    steady: { durable: { p50: 1 }, p99TimesEcho: 1, p999TimesEcho: 1 },
+    journal: { keyed: { eventsPerSecond: 1, bytesPerHold: 1 }, keyless: { bytesPerHold: 1 } },
+    start: { startMs: 1 },
     redis: { always: { commandsPerSecond: 1 }, everysec: { commandsPerSecond: 1 } },
   },
 } as unknown as Parameters<typeof targetsOf>[0];

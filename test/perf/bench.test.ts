@@ -23,9 +23,14 @@ describe('the bench command', () => {
     expect(report.expiry.verified).toBe(true);
     const { disk, wire, steady, journal, start, redis } = report.durable;
     expect(disk.fileSystem).not.toBe('unknown');
-    for (const pattern of ['onePerFrame', 'batched', 'oneInFlight']) {
+    for (const pattern of ['onePerFrame', 'batched', 'oneInFlight', 'hot', 'flash']) {
       expect(wire[pattern].commandsPerSecond).toBeGreaterThan(0);
+      expect(wire[pattern].unanswered).toBe(0);
     }
+    for (const pattern of ['onePerFrame', 'batched', 'hot']) {
+      expect(wire[pattern].keyed.shareOfKeyless).toBeGreaterThan(0);
+    }
+    expect(Object.keys(wire.flash.refusedBy)).toEqual(['SOLD_OUT']);
     for (const { p50, unanswered } of [steady.echo, steady.durable, steady.whileSnapshotting]) {
       expect(p50).toBeGreaterThan(0);
       expect(unanswered).toBe(0);
@@ -35,8 +40,8 @@ describe('the bench command', () => {
     expect(journal.keyed.events).toBeGreaterThan(journal.keyed.holds);
     expect(start.startMs).toBeGreaterThan(start.recoveryMs);
     if (redis !== null) expect(redis.always.commandsPerSecond).toBeGreaterThan(0);
-    expect(report.targets).toHaveLength(10);
-    expect(report.limits).toHaveLength(6);
+    expect(report.targets).toHaveLength(16);
+    expect(report.limits).toHaveLength(9);
   });
 
   it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {

@@ -45,6 +45,18 @@ describe('prebuilt frames', () => {
     }
   });
 
+  it('begin with the SKU that was asked for', () => {
+    const shape = { skus: 3, firstSku: 20, commandsPerFrame: 3 };
+    const skusOf = (set: FrameSet) =>
+      framesOf(set)
+        .flat()
+        .map(([, , sku]) => sku)
+        .sort();
+    const names = [20, 21, 22].map(skuName);
+    expect(skusOf(holdFrames({ ...shape, ttlMs: 100, extra: 0 }))).toEqual(names);
+    expect(skusOf(stockFrames(3, 0, 3, 20))).toEqual(names);
+  });
+
   it.each([1, 3, 400])('of %i commands get a key for each of them', (commandsPerFrame) => {
     const set = holdFrames({ skus: 800, commandsPerFrame, ttlMs: 100, extra: 0, keyed: true });
     const prefix = Buffer.from('lane one');

@@ -9,8 +9,8 @@ describe('the report', () => {
     expect(rows).toEqual([
       ['wire, one command a frame', 0.69, false],
       ['wire, 400 commands a frame', 2_000_000, true],
-      ['wire, one in flight', 0.7, true],
-      ['ring', 39_999_999, false],
+      ['wire, one in flight', 0.9, true],
+      ['ring', 49_999_999, false],
     ]);
   });
 
@@ -64,7 +64,7 @@ function report(onePerFrame: Partial<HoldfastRate> & { steal?: number; trusted?:
     steal: 0,
     others: 0,
     trusted: onePerFrame.trusted ?? true,
-    ring: { recordsPerSecond: 39_999_999, spread: [1, 2], verified: true, ...watched },
+    ring: { recordsPerSecond: 49_999_999, spread: [1, 2], verified: true, ...watched },
     echo: {
       onePerFrame: { ...echo(1_000_000), ...watched },
       batched: { ...echo(50_000_000), ...watched },
@@ -73,7 +73,7 @@ function report(onePerFrame: Partial<HoldfastRate> & { steal?: number; trusted?:
     wire: {
       onePerFrame: { ...wire('onePerFrame', 690_000, 0.69), ...onePerFrame },
       batched: wire('batched', 2_000_000, 0.04),
-      oneInFlight: { ...wire('oneInFlight', 70_000, 0.7), latency },
+      oneInFlight: { ...wire('oneInFlight', 90_000, 0.9), latency },
       books: { violations: 0, available: 1, held: 0, sold: 0, total: 1 },
     },
   };

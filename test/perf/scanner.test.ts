@@ -7,6 +7,7 @@ import { Writer } from '../../protocol/writer.ts';
 const ID = 70_000;
 const ACCEPTED = accepted(ID);
 const BUSY = pack([ID, Status.BUSY, 5]);
+const SOLD_OUT = pack([ID, Status.SOLD_OUT, 0]);
 const HELD_OUT = pack([ID, Status.HELD_OUT, 3, 1_800_000_000_000]);
 const HELLO = pack([0, 1, 1, 1_800_000_000_000, 'memory', { limits: 'x'.repeat(300) }]);
 
@@ -17,6 +18,7 @@ describe('the reply scanner', () => {
     control(0x9, Buffer.from('ping')),
     frame(ACCEPTED, BUSY, ACCEPTED, HELD_OUT),
     frame(accepted(3), accepted(300), BUSY),
+    frame(SOLD_OUT, SOLD_OUT, ACCEPTED, pack([3, Status.SOLD_OUT, 200]), SOLD_OUT),
     frame(...Array.from({ length: 20 }, () => ACCEPTED)),
     frame(...Array.from({ length: 3000 }, () => ACCEPTED)),
   ]);
@@ -24,8 +26,9 @@ describe('the reply scanner', () => {
   it.each([1, 2, 3, 7, 24, 25, 26, 100, 4096, 65_536])('counts every reply in reads of %i bytes', (bytes) => {
     const scanner = new Scanner('replies');
     feed(scanner, stream, bytes);
-    expect(scanner).toMatchObject({ replies: 3028, accepted: 3025, pushes: 1, frames: 6 });
-    expect(scanner.byStatus[Status.OK]).toBe(3025);
+    expect(scanner).toMatchObject({ replies: 3033, accepted: 3026, pushes: 1, frames: 7 });
+    expect(scanner.byStatus[Status.OK]).toBe(3026);
+    expect(scanner.byStatus[Status.SOLD_OUT]).toBe(4);
     expect(scanner.byStatus[Status.BUSY]).toBe(2);
     expect(scanner.byStatus[Status.HELD_OUT]).toBe(1);
   });

@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import generate, { type Load } from '../../perf/load/generator.ts';
 import { ServerProcess } from '../../perf/server-process.ts';
-import { benchWire, HOLDFAST_SERVER, PATTERNS, type WireOptions } from '../../perf/wire.ts';
+import { benchWire, HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS, type WireOptions } from '../../perf/wire.ts';
+import { Status } from '../../protocol/status.ts';
 
 const TINY: Omit<Load, 'port'> = {
   answers: 'replies',
@@ -38,6 +39,13 @@ describe('the load generator', () => {
     expect(refused.BUSY).toBe(Math.floor(sent / 3));
     expect(accepted + refused.BUSY).toBe(sent);
     expect(unanswered).toBe(0);
+  });
+
+  it('gives the rate of the answers that it is told to count', async () => {
+    const accepted = await against({ refuseEvery: 100 });
+    const busy = await against({ refuseEvery: 100 }, { counts: Status.BUSY });
+    expect(busy.commandsPerSecond).toBeGreaterThan(0);
+    expect(busy.commandsPerSecond).toBeLessThan(accepted.commandsPerSecond / 10);
   });
 
   it('counts what no answer came to', async () => {
@@ -106,10 +114,15 @@ describe('the wire benchmark', { timeout: 60_000 }, () => {
   });
 
   it('runs against Holdfast itself', async () => {
-    const { wire, books } = await benchWire({ ...tiny({}), skus: 500, server: HOLDFAST_SERVER });
-    for (const rate of Object.values(wire)) {
-      expect(rate.commandsPerSecond).toBeGreaterThan(0);
-      expect(rate.unanswered).toBe(0);
+    const patterns = { ...PATTERNS, ...SALE_PATTERNS };
+    const options = { ...tiny({}), patterns, keyed: ['hot'] as const, skus: 500, server: HOLDFAST_SERVER };
+    const { wire, books } = await benchWire(options);
+    expect(Object.keys(wire)).toEqual(Object.keys(patterns));
+    for (const [name, { commandsPerSecond, keyed, refusedBy, unanswered }] of Object.entries(wire)) {
+      expect(commandsPerSecond).toBeGreaterThan(0);
+      expect(unanswered).toBe(0);
+      expect(Object.keys(refusedBy)).toEqual(name === 'flash' ? ['SOLD_OUT'] : []);
+      expect((keyed?.shareOfKeyless ?? 0) > 0).toBe(name === 'hot');
     }
     expect(books).toEqual({ violations: 0, available: 5e11, held: 0, sold: 0, total: 5e11 });
   });
