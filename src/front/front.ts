@@ -1,9 +1,9 @@
 import type { Clock } from '../base/clock.ts';
-import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
-import { RingProducer } from '../ring/producer.ts';
+import type { RingProducer } from '../ring/producer.ts';
 import { Durability } from '../shard/durability.ts';
-import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
+import { commandProducer, replyConsumer } from '../shard/link-rings.ts';
+import { Control, controlOf, type EngineMemory, FrontControl, Lease } from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
@@ -18,6 +18,8 @@ const SLEEP_MS = 500;
 
 export interface FrontOptions {
   memory: EngineMemory;
+  /** Which of the fronts this is. */
+  front: number;
   clock: Clock;
   borrow: boolean;
   /** Told of a borrowed shard that threw: its segment is fenced off already. */
@@ -52,22 +54,24 @@ export class Front {
   private readonly woken = (): void => this.schedule();
 
   constructor(options: FrontOptions) {
-    const { memory } = options;
+    const { memory, front } = options;
+    const control = memory.fronts[front];
+    if (control === undefined) throw new RangeError(`there is no front ${front}`);
     this.options = options;
     this.links = memory.workers.map((own, worker) => ({
       shard: new Shard(memory, worker),
       control: controlOf(own),
       doorbell: new Doorbell(own.sab, own.doorbell),
-      commands: new RingProducer(own.sab, own.commands, own.commandRingBytes),
+      commands: commandProducer(own, front),
     }));
-    this.doorbell = new Doorbell(memory.frontDoorbell, 0);
+    this.doorbell = new Doorbell(control, FrontControl.DOORBELL * 4);
     this.owners = new Int32Array(memory.owners);
     this.router = new Router({
       commands: this.links.map((link) => link.commands),
       owners: this.owners,
       clock: options.clock,
     });
-    const replies = memory.workers.map((own) => new RingConsumer(own.sab, own.replies, own.replyRingBytes));
+    const replies = memory.workers.map((own) => replyConsumer(own, front));
     this.durability = new Durability(memory);
     this.pump = new ReplyPump(replies, this.connections, memory.storage?.gated ? this.durability : undefined);
   }

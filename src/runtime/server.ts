@@ -64,6 +64,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const onHopeless = hooks.onHopeless ?? endProcess;
   const stored = settings.store !== NO_STORE;
   const memory = allocate({
+    fronts: 1,
     workers: settings.workers,
     segments: settings.segments,
     segment: tablesOf(settings),
@@ -76,6 +77,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const clock = clockFrom(anchor);
   const front = new Front({
     memory,
+    front: 0,
     clock,
     borrow: settings.borrow === 'auto',
     onFault: (error, segment) => {

@@ -10,29 +10,39 @@ export const Control = {
   STOP: 1,
   /** Set while a segment is being changed: its number + 1, negative while holds expire in it. Survives the thread's death. */
   MARK: 32,
-  /** Ring positions behind the last command that was answered whole. */
-  COMMAND_POSITION: 33,
-  REPLY_POSITION: 34,
+  /** Low 32 bits of the LSN that the marked segment had before the change. */
+  MARK_LSN: 33,
+  /** The front whose command it is. */
+  MARK_FRONT: 34,
   /** The event ring's position behind the last change that was made whole. */
   EVENT_POSITION: 35,
-  /** Low 32 bits of the LSN that the marked segment had before the change. */
-  MARK_LSN: 36,
+  /** For each front, a pair of words: positions of its command ring and of its reply ring behind the last command that was answered whole. */
+  POSITIONS: 36,
   /** Goes up with every duty cycle, also an idle one. */
-  HEARTBEAT: 64,
+  HEARTBEAT: 128,
   /** Commands run, by the worker and by the front for it; wrap around. */
-  COMMANDS: 65,
-  BORROWED: 66,
+  COMMANDS: 129,
+  BORROWED: 130,
   /** The longest turn in which the worker did something, in µs; whoever measures sets it back. */
-  LONGEST_TURN_US: 67,
+  LONGEST_TURN_US: 131,
   /** A fault that a test asks for: see Fault in faults.ts. Its argument. */
-  FAULT: 96,
-  FAULT_SEGMENT: 97,
+  FAULT: 160,
+  FAULT_SEGMENT: 161,
   /** A segment to copy for a snapshot, its number + 1; the worker sets it to 0 when it has. */
-  COPY: 98,
+  COPY: 162,
   /** Words of that copy, 0 when the segment is fenced off; and the event ring's position at it. */
-  COPY_WORDS: 99,
-  COPY_POSITION: 100,
-  WORDS: 128,
+  COPY_WORDS: 163,
+  COPY_POSITION: 164,
+  WORDS: 192,
+} as const;
+
+/** Most fronts whose positions the control block has room for. */
+export const MAX_FRONTS = 32;
+
+/** Words of the block that a front shares with whoever wakes it. */
+export const FrontControl = {
+  DOORBELL: 0,
+  WORDS: 32,
 } as const;
 
 export const Lease = { FREE: 0, WORKER: 1, FRONT: 2 } as const;
@@ -54,14 +64,22 @@ export const StorageControl = {
 const CONTROL_BYTES = Control.WORDS * 4;
 const ALIGNMENT = 128;
 
-/** Everything that front and one worker share, in one buffer. */
-export interface WorkerMemory {
+/** The two rings between one front and one worker, each with one writer and one reader. */
+export interface LinkMemory {
+  /** The worker's buffer. */
   readonly sab: SharedArrayBuffer;
-  readonly doorbell: number;
   readonly commands: number;
   readonly commandRingBytes: number;
   readonly replies: number;
   readonly replyRingBytes: number;
+}
+
+/** Everything that one worker shares with the fronts and the storage thread, in one buffer. */
+export interface WorkerMemory {
+  readonly sab: SharedArrayBuffer;
+  readonly doorbell: number;
+  /** One for each front. */
+  readonly links: readonly LinkMemory[];
   /** Event ring; 0 bytes when nothing is stored. */
   readonly events: number;
   readonly eventRingBytes: number;
@@ -83,16 +101,18 @@ export interface EngineMemory {
   /** Worker that owns each segment, Int32. */
   readonly owners: SharedArrayBuffer;
   readonly workers: readonly WorkerMemory[];
-  readonly frontDoorbell: SharedArrayBuffer;
+  /** Control block of each front, see FrontControl. */
+  readonly fronts: readonly SharedArrayBuffer[];
   /** Missing when nothing is stored. */
   readonly storage?: StorageMemory;
 }
 
 export interface EngineOptions {
+  fronts: number;
   workers: number;
   segments: number;
   segment: SegmentOptions;
-  /** Powers of two. */
+  /** Of each pair of a front and a worker; powers of two. */
   commandRingBytes: number;
   replyRingBytes: number;
   /** Given when there is a store. `ringBytes`: event ring of each worker, a power of two. */
@@ -101,6 +121,7 @@ export interface EngineOptions {
 
 /** Reserves an engine's memory, zeroed: every table and ring is empty. Segments go to the workers in turn. */
 export function allocateEngine(options: EngineOptions): EngineMemory {
+  if (options.fronts > MAX_FRONTS) throw new Error(`${options.fronts} fronts are more than ${MAX_FRONTS}`);
   const owners = new SharedArrayBuffer(options.segments * 4);
   const owner = new Int32Array(owners);
   for (let segment = 0; segment < options.segments; segment++) owner[segment] = segment % options.workers;
@@ -112,7 +133,7 @@ export function allocateEngine(options: EngineOptions): EngineMemory {
     segmentOptions: options.segment,
     owners,
     workers: Array.from({ length: options.workers }, () => allocateWorker(options)),
-    frontDoorbell: new SharedArrayBuffer(DOORBELL_BYTES),
+    fronts: Array.from({ length: options.fronts }, () => new SharedArrayBuffer(FrontControl.WORDS * 4)),
     ...(options.events && { storage: allocateStorage(options, options.events.gated) }),
   };
 }
@@ -127,18 +148,21 @@ function allocateStorage(options: EngineOptions, gated: boolean): StorageMemory 
 }
 
 function allocateWorker(options: EngineOptions): WorkerMemory {
+  const { fronts, commandRingBytes, replyRingBytes } = options;
   const doorbell = align(CONTROL_BYTES);
-  const commands = align(doorbell + DOORBELL_BYTES);
-  const replies = align(commands + ringBytes(options.commandRingBytes));
-  const events = align(replies + ringBytes(options.replyRingBytes));
+  const links = align(doorbell + DOORBELL_BYTES);
+  const repliesInLink = align(ringBytes(commandRingBytes));
+  const linkBytes = repliesInLink + align(ringBytes(replyRingBytes));
+  const events = links + fronts * linkBytes;
   const eventRingBytes = options.events?.ringBytes ?? 0;
+  const sab = new SharedArrayBuffer(align(events + (eventRingBytes === 0 ? 0 : ringBytes(eventRingBytes))));
   return {
-    sab: new SharedArrayBuffer(align(events + (eventRingBytes === 0 ? 0 : ringBytes(eventRingBytes)))),
+    sab,
     doorbell,
-    commands,
-    commandRingBytes: options.commandRingBytes,
-    replies,
-    replyRingBytes: options.replyRingBytes,
+    links: Array.from({ length: fronts }, (_, front) => {
+      const commands = links + front * linkBytes;
+      return { sab, commands, commandRingBytes, replies: commands + repliesInLink, replyRingBytes };
+    }),
     events,
     eventRingBytes,
   };

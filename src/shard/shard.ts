@@ -1,13 +1,12 @@
 import { Cursor } from '../../protocol/cursor.ts';
 import { OP_CHANGES, OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
-import { Writer } from '../../protocol/writer.ts';
+import type { Writer } from '../../protocol/writer.ts';
 import { MAX_COMMAND_EVENT_BYTES, MAX_EXPIRY_EVENT_BYTES } from '../core/events.ts';
 import { CommandHead, executeCommand } from '../core/execute.ts';
 import { copyImage } from '../core/image.ts';
 import { Fence } from '../core/layout.ts';
 import { Segment } from '../core/segment.ts';
-import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { Durability } from './durability.ts';
@@ -24,6 +23,7 @@ import {
   REPLY_RECORD_BYTES,
   replyInfo,
 } from './records.ts';
+import { ShardLink } from './shard-link.ts';
 
 /** Commands whose memory is fetched together: enough to hide a miss behind others, few enough to stay in the first-level cache. */
 const GROUP = 16;
@@ -37,14 +37,17 @@ const BY_HOLD = OP_SHAPES.map(({ route }) => route === Route.HOLD);
  * little waits, since waking a thread costs more than a few commands. The lease is a word in shared memory; whoever takes it
  * reads the ring positions anew.
  *
+ * Every front has a pair of rings of its own. They are served in turn, a group of commands from each, and first come first served
+ * within one.
+ *
  * For each command there is one reply, also when a thread dies over it: behind every command the positions of
  * both rings are written down in the control block, and a mark stands there while a segment is being changed.
  */
 export class Shard {
   readonly worker: number;
   readonly control: Int32Array;
-  readonly commands: RingConsumer;
-  readonly replies: RingProducer;
+  /** One for each front. */
+  readonly links: readonly ShardLink[];
   /** Undefined when nothing is stored. */
   private readonly events: RingProducer | undefined;
   private readonly storage: Doorbell | undefined;
@@ -52,16 +55,12 @@ export class Shard {
   private readonly gated: boolean;
   /** Whether the event ring has room for all that the group at hand can cause. */
   private roomForEvents = true;
-  /** The first reply since the last publication: whether it waits for durability, and for which position. */
-  private firstGated = false;
-  private firstGate = 0;
-  private anyReplies = false;
   private readonly memory: EngineMemory;
   private readonly owners: Int32Array;
   private readonly segments: (Segment | undefined)[];
   private readonly head = new CommandHead();
   private readonly cursor = new Cursor();
-  private readonly writer: Writer;
+  private nextLink = 0;
   private nextToExpire = 0;
   /** Whether the group at hand ends with an INSPECT, which takes as long as thousands of other commands. */
   private inspected = false;
@@ -82,9 +81,7 @@ export class Shard {
     this.owners = new Int32Array(memory.owners);
     this.segments = new Array(memory.segments.length).fill(undefined);
     this.control = controlOf(own);
-    this.commands = new RingConsumer(own.sab, own.commands, own.commandRingBytes);
-    this.replies = new RingProducer(own.sab, own.replies, own.replyRingBytes);
-    this.writer = new Writer(this.replies.u8);
+    this.links = own.links.map((_, front) => new ShardLink(own, front));
     const { storage } = memory;
     this.gated = storage?.gated ?? false;
     this.durability = new Durability(memory);
@@ -97,8 +94,7 @@ export class Shard {
   /** Takes the lease for a thread (a Lease value) if it is free. */
   acquire(as: number): boolean {
     if (Atomics.compareExchange(this.control, Control.LEASE, Lease.FREE, as) !== Lease.FREE) return false;
-    this.commands.refresh();
-    this.replies.refresh();
+    for (const link of this.links) link.refresh();
     this.events?.refresh();
     return true;
   }
@@ -110,7 +106,7 @@ export class Shard {
   }
 
   /**
-   * Makes events visible to the storage thread and replies to the front, and gives the room of their commands back. Events go first, so
+   * Makes events visible to the storage thread and replies to the fronts, and gives the room of their commands back. Events go first, so
    * that whoever sees a reply can wait for what it tells.
    */
   publish(): void {
@@ -119,27 +115,20 @@ export class Shard {
       events.publish();
       this.storage?.ring();
     }
-    this.replies.publish();
-    this.commands.release();
+    for (const link of this.links) link.publish();
   }
 
-  /**
-   * Whether the front has a reason to wake for the replies since this was asked last: the first of them can leave. If it waits for
-   * durability, so do all behind it, and the storage thread will wake the front.
-   */
-  takeDeliverable(): boolean {
-    const deliverable =
-      this.anyReplies && (!this.firstGated || this.durability.reached(this.worker, this.firstGate));
-    this.anyReplies = false;
-    return deliverable;
+  /** Whether a front has a reason to wake for the replies since this was asked last, see ShardLink. */
+  takeDeliverable(front: number): boolean {
+    return (this.links[front] as ShardLink).takeDeliverable(this.durability, this.worker);
   }
 
   /** Whether commands wait and can be answered. For a shard that does not hold the lease: it reads the rings' positions anew. */
   waiting(): boolean {
-    this.commands.refresh();
-    if (this.commands.fill() === 0) return false;
-    this.replies.refresh();
-    return this.replies.hasRoom(REPLY_RECORD_BYTES);
+    for (const link of this.links) {
+      if (link.waiting()) return true;
+    }
+    return false;
   }
 
   /**
@@ -150,8 +139,7 @@ export class Shard {
     const control = this.control;
     Atomics.store(control, Control.LEASE, as);
     const mark = control[Control.MARK] as number;
-    this.commands.resumeAt(control[Control.COMMAND_POSITION] as number);
-    this.replies.resumeAt(control[Control.REPLY_POSITION] as number);
+    for (const link of this.links) link.resume();
     this.events?.resumeAt(control[Control.EVENT_POSITION] as number);
     this.storage?.ring();
     control[Control.MARK] = 0;
@@ -159,18 +147,26 @@ export class Shard {
     const segment = Math.abs(mark) - 1;
     const fence = this.events === undefined ? Fence.FOR_GOOD : Fence.UNTIL_REBUILT;
     this.segmentAt(segment).fence(fence, control[Control.MARK_LSN] as number);
-    if (mark > 0) this.refuseNext();
+    if (mark > 0) this.refuseNext(this.links[control[Control.MARK_FRONT] as number] as ShardLink);
     return segment;
   }
 
-  /** Runs up to `most` commands at one time of the clock. Returns how many; stops early when the replies have no room. */
+  /** Runs up to `most` commands at one time of the clock, from all fronts in turn. Returns how many; a front whose replies have no room is passed by. */
   runCommands(nowMs: number, most: number): number {
     this.time[0] = nowMs;
+    const { links } = this;
     let done = 0;
-    while (done < most) {
-      const gathered = this.gather(Math.min(GROUP, most - done));
-      if (gathered === 0) break;
-      for (let i = 0; i < gathered; i++) this.runCommand(i);
+    let empty = 0;
+    while (done < most && empty < links.length) {
+      const link = links[this.nextLink] as ShardLink;
+      this.nextLink = this.nextLink + 1 < links.length ? this.nextLink + 1 : 0;
+      const gathered = this.gather(link, Math.min(GROUP, most - done));
+      if (gathered === 0) {
+        empty++;
+        continue;
+      }
+      empty = 0;
+      for (let i = 0; i < gathered; i++) this.runCommand(link, i);
       done += gathered;
       // Time has passed: the caller looks at the clock, and at what else is due.
       if (this.inspected) break;
@@ -179,12 +175,13 @@ export class Shard {
   }
 
   /** Takes up to `most` commands for which there is room to reply, and has the memory fetch what they will need. Returns how many. */
-  private gather(most: number): number {
-    const { commands, starts, ends, positions, tags, touched } = this;
+  private gather(link: ShardLink, most: number): number {
+    const { starts, ends, positions, tags, touched } = this;
+    const { commands, replies } = link;
     const i32 = commands.i32;
     // Each reply may need its longest record, and the last one padding besides.
-    const room = this.replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
-    if (room === 1 && !this.replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
+    const room = replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
+    if (room === 1 && !replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
     let gathered = 0;
     this.inspected = false;
     this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES) ?? true;
@@ -216,8 +213,9 @@ export class Shard {
     return gathered;
   }
 
-  private runCommand(i: number): void {
-    const { commands, replies, control, cursor, writer, head } = this;
+  private runCommand(link: ShardLink, i: number): void {
+    const { control, cursor, head } = this;
+    const { commands, replies, writer } = link;
     const { i32 } = commands;
     const at = this.starts[i] as number;
     const words = at >> 2;
@@ -238,13 +236,14 @@ export class Shard {
     control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
     const segment = this.segmentAt(number);
     control[Control.MARK_LSN] = segment.lsnLow;
+    control[Control.MARK_FRONT] = link.front;
     control[Control.MARK] = number + 1;
     strike(control, number);
     const changes = OP_CHANGES[head.op] as boolean;
     let gated = this.gated && changes;
     let status: number;
     if (changes && !this.roomForEvents) {
-      status = this.refuseBusy();
+      status = this.refuseBusy(writer);
       gated = false;
     } else {
       status = executeCommand(segment, head, cursor, writer, this.time[0] as number);
@@ -253,17 +252,13 @@ export class Shard {
     replies.i32[reply >> 2] = replyInfo(info, status) | (gated ? GATED : 0);
     replies.i32[(reply >> 2) + 1] = gate;
     replies.trim(writer.pos - reply);
-    if (!this.anyReplies) {
-      this.anyReplies = true;
-      this.firstGated = gated;
-      this.firstGate = gate;
-    }
-    this.noteProgress(this.positions[i] as number);
+    link.noteReply(gated, gate);
+    this.noteProgress(link, this.positions[i] as number);
   }
 
   /** The store does not keep up: nothing may change that it could not be told of. */
-  private refuseBusy(): number {
-    const { writer, cursor, head } = this;
+  private refuseBusy(writer: Writer): number {
+    const { cursor, head } = this;
     writer.array(3);
     writer.copy(cursor.u8, head.requestStart, head.requestBytes);
     writer.int32(Status.BUSY);
@@ -323,8 +318,8 @@ export class Shard {
   }
 
   /** Answers UNKNOWN_OUTCOME to the command in front, which a dead thread was in the middle of. */
-  private refuseNext(): void {
-    const { commands, replies, writer } = this;
+  private refuseNext(link: ShardLink): void {
+    const { commands, replies, writer } = link;
     const at = commands.next();
     if (at < 0) return;
     const info = commands.i32[at >> 2] as number;
@@ -336,21 +331,22 @@ export class Shard {
     replies.i32[reply >> 2] = replyInfo(info, Status.UNKNOWN_OUTCOME);
     replies.i32[(reply >> 2) + 1] = 0;
     replies.trim(writer.pos - reply);
-    this.noteProgress(commands.position);
+    this.noteProgress(link, commands.position);
   }
 
   segmentAt(number: number): Segment {
     return this.segments[number] ?? this.openSegment(number);
   }
 
-  /** Writes down that the commands up to a position of their ring are answered. */
-  private noteProgress(taken: number): void {
-    const control = this.control;
-    const replied = this.replies.position;
+  /** Writes down that the commands up to a position of a link's ring are answered. */
+  private noteProgress(link: ShardLink, taken: number): void {
+    const { control, events } = this;
+    const replied = link.replies.position;
+    const reported = events === undefined ? 0 : events.position;
     // A thread is terminated only at a call or at the end of a loop's turn, so these stores happen together.
-    control[Control.REPLY_POSITION] = replied;
-    control[Control.COMMAND_POSITION] = taken;
-    if (this.events !== undefined) control[Control.EVENT_POSITION] = this.events.position;
+    control[link.replyWord] = replied;
+    control[link.commandWord] = taken;
+    control[Control.EVENT_POSITION] = reported;
     control[Control.MARK] = 0;
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { IdleStrategy } from '../ring/idle.ts';
 import { strike } from './faults.ts';
-import { Control, type EngineMemory, Lease } from './memory.ts';
+import { Control, type EngineMemory, FrontControl, Lease } from './memory.ts';
 import { Shard } from './shard.ts';
 
 /** Commands between two looks at the clock and two publications. */
@@ -31,7 +31,7 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
   const own = memory.workers[worker];
   if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
   const doorbell = new Doorbell(own.sab, own.doorbell);
-  const front = new Doorbell(memory.frontDoorbell, 0);
+  const fronts = memory.fronts.map((front) => new Doorbell(front, FrontControl.DOORBELL * 4));
   const idle = new IdleStrategy(doorbell, { spins, maxSleepMs: IDLE_SLEEP_MS });
   const stopping = (): boolean => Atomics.load(control, Control.STOP) !== 0;
   const ready = (): boolean => shard.waiting() || stopping();
@@ -55,7 +55,9 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     // Also a turn without work may end a row of full batches.
     if (unannounced > 0 && (work < COMMAND_BATCH || unannounced >= ANNOUNCE)) {
       unannounced = 0;
-      if (shard.takeDeliverable()) front.ring();
+      for (let front = 0; front < fronts.length; front++) {
+        if (shard.takeDeliverable(front)) (fronts[front] as Doorbell).ring();
+      }
     }
     shard.copyAsked();
     if (now >= nextExpiry) {

@@ -1,7 +1,13 @@
 import { EVENT_HEAD_BYTES, eventBytes } from '../core/events.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
-import { durableWord, type EngineMemory, StorageControl, storageControlOf } from '../shard/memory.ts';
+import {
+  durableWord,
+  type EngineMemory,
+  FrontControl,
+  StorageControl,
+  storageControlOf,
+} from '../shard/memory.ts';
 import { failpoint } from './failpoints.ts';
 import type { JournalWriter } from './store.ts';
 
@@ -17,7 +23,7 @@ export class GroupCommit {
   /** Groups published so far. */
   groups = 0;
   private readonly control: Int32Array;
-  private readonly front: Doorbell;
+  private readonly fronts: readonly Doorbell[];
   private readonly rings: readonly RingConsumer[];
   private readonly writer: JournalWriter;
 
@@ -27,7 +33,7 @@ export class GroupCommit {
     this.writer = writer;
     this.control = storageControlOf(storage);
     this.doorbell = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
-    this.front = new Doorbell(memory.frontDoorbell, 0);
+    this.fronts = memory.fronts.map((front) => new Doorbell(front, FrontControl.DOORBELL * 4));
     this.rings = memory.workers.map((own) => new RingConsumer(own.sab, own.events, own.eventRingBytes));
   }
 
@@ -51,7 +57,7 @@ export class GroupCommit {
     return bytes;
   }
 
-  /** The group that was gathered last is durable: tells the front, which sends the replies that waited for it. */
+  /** The group that was gathered last is durable: tells the fronts, which send the replies that waited for it. */
   publish(): void {
     const { control, rings } = this;
     failpoint('acknowledge.before');
@@ -61,7 +67,7 @@ export class GroupCommit {
     this.groups++;
     control[StorageControl.GROUPS] = this.groups | 0;
     control[StorageControl.JOURNAL_KIB] = this.writer.bytes / 1024;
-    this.front.ring();
+    for (const front of this.fronts) front.ring();
     failpoint('acknowledge.after');
   }
 

@@ -8,7 +8,7 @@ import { makeMemory, NOW, work } from './fixtures.ts';
 
 function setUp() {
   const memory = makeMemory();
-  const front = new Front({ memory, clock: () => NOW, borrow: false, onFault: () => {} });
+  const front = new Front({ memory, front: 0, clock: () => NOW, borrow: false, onFault: () => {} });
   const shard = new Shard(memory, 0);
   const turn = () => {
     front.endTurn();

@@ -20,7 +20,13 @@ function setUp({ gated = true } = {}) {
   const [own] = memory.workers;
   if (memory.storage === undefined) throw new Error('there is a store');
   const control = storageControlOf(memory.storage);
-  const front = new Front({ memory, clock: () => NOW, borrow: false, onFault: () => expect.unreachable() });
+  const front = new Front({
+    memory,
+    front: 0,
+    clock: () => NOW,
+    borrow: false,
+    onFault: () => expect.unreachable(),
+  });
   const shard = new Shard(memory, 0);
   const events = new RingProducer(own.sab, own.events, own.eventRingBytes);
   const client = () => {

@@ -16,6 +16,7 @@ export interface EngineFixture extends Partial<Omit<EngineOptions, 'segment'>> {
 /** An engine's memory with small tables and the smallest rings that a server may be set to. */
 export function makeMemory({ segment, ...overrides }: EngineFixture = {}): EngineMemory {
   return allocateEngine({
+    fronts: 1,
     workers: 1,
     segments: 4,
     commandRingBytes: 65_536,

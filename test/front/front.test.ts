@@ -5,9 +5,9 @@ import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Front } from '../../src/front/front.ts';
 import { BUSY_RETRY_MS } from '../../src/front/router.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
 import { Doorbell } from '../../src/ring/doorbell.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
+import { commandConsumer } from '../../src/shard/link-rings.ts';
 import { Control, controlOf, Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
@@ -38,6 +38,7 @@ function setUp({ borrow = true, ...engine }: Fixture = {}) {
   const faults: { error: unknown; segment: number }[] = [];
   const front = new Front({
     memory,
+    front: 0,
     clock: () => NOW,
     borrow,
     onFault: (error, segment) => faults.push({ error, segment }),
@@ -47,7 +48,7 @@ function setUp({ borrow = true, ...engine }: Fixture = {}) {
     return {
       shard: new Shard(memory, worker),
       control: controlOf(own),
-      commands: new RingConsumer(own.sab, own.commands, own.commandRingBytes),
+      commands: commandConsumer(own, 0),
       fallAsleep: () => void doorbell.sleepAsync(60_000, () => false),
       sleeps: () => doorbell.isSleeping(),
     };
@@ -159,7 +160,7 @@ describe('the end of a turn', () => {
   it('wakes a worker that fell asleep because nobody took its replies', () => {
     const { front, worker, send, sink } = setUp({ borrow: false });
     let sent = 0;
-    while (worker.shard.replies.hasRoom(4096)) {
+    while (worker.shard.links[0].replies.hasRoom(4096)) {
       send(...reads(200));
       sent += 200;
       front.router.publish();
@@ -198,7 +199,7 @@ describe('the end of a turn', () => {
     await expect.poll(() => worker.shard.waiting()).toBe(true);
     await turnOver();
     work(worker.shard);
-    expect(new Doorbell(memory.frontDoorbell, 0).ring()).toBe(true);
+    expect(new Doorbell(memory.fronts[0], 0).ring()).toBe(true);
     await expect.poll(() => sink.messages).toEqual([[1, Status.UNKNOWN_SKU]]);
   });
 });

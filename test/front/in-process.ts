@@ -3,8 +3,7 @@ import { STATUS_COUNT, Status } from '../../protocol/status.ts';
 import { type Connection, Connections, type Sink } from '../../src/front/connections.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
+import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
@@ -32,11 +31,11 @@ export class InProcess {
     const [own] = memory.workers;
     const connections = new Connections();
     this.router = new Router({
-      commands: [new RingProducer(own.sab, own.commands, own.commandRingBytes)],
+      commands: [commandProducer(own, 0)],
       owners: new Int32Array(memory.owners),
       clock: () => this.clock[0],
     });
-    this.pump = new ReplyPump([new RingConsumer(own.sab, own.replies, own.replyRingBytes)], connections);
+    this.pump = new ReplyPump([replyConsumer(own, 0)], connections);
     this.shard = new Shard(memory, 0);
     const sink: Sink = { send: (frame) => this.take(frame), sendDecoded() {}, close() {} };
     this.connection = connections.add(sink, HOLDER.lo, HOLDER.hi);

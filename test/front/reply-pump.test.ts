@@ -3,8 +3,7 @@ import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import { type Connection, Connections } from '../../src/front/connections.ts';
 import { encode } from '../../src/front/message.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
+import { replyConsumer, replyProducer } from '../../src/shard/link-rings.ts';
 import { Mode, REPLY_HEAD_BYTES, replyInfo } from '../../src/shard/records.ts';
 import { makeMemory, RecordingSink } from './fixtures.ts';
 
@@ -14,9 +13,9 @@ const PASS = 4096;
 function setUp(workers = 1) {
   const memory = makeMemory({ workers, segments: workers, replyRingBytes: 2 ** 20 });
   const connections = new Connections();
-  const consumers = memory.workers.map((own) => new RingConsumer(own.sab, own.replies, own.replyRingBytes));
+  const consumers = memory.workers.map((own) => replyConsumer(own, 0));
   const pump = new ReplyPump(consumers, connections);
-  const rings = memory.workers.map((own) => new RingProducer(own.sab, own.replies, own.replyRingBytes));
+  const rings = memory.workers.map((own) => replyProducer(own, 0));
   const client = () => {
     const sink = new RecordingSink();
     return { sink, connection: connections.add(sink, 0, 0) };

@@ -5,8 +5,8 @@ import { Reason, Status } from '../../protocol/status.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { BUSY_RETRY_MS, Router } from '../../src/front/router.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
+import type { RingConsumer } from '../../src/ring/consumer.ts';
+import { commandConsumer, commandProducer } from '../../src/shard/link-rings.ts';
 import {
   COMMAND_HEAD_BYTES,
   infoCount,
@@ -26,11 +26,11 @@ function setUp(fixture: EngineFixture = {}) {
   const memory = makeMemory({ workers: 2, segments: SEGMENTS, ...fixture });
   const owners = new Int32Array(memory.owners);
   const router = new Router({
-    commands: memory.workers.map((own) => new RingProducer(own.sab, own.commands, own.commandRingBytes)),
+    commands: memory.workers.map((own) => commandProducer(own, 0)),
     owners,
     clock: () => NOW,
   });
-  const rings = memory.workers.map((own) => new RingConsumer(own.sab, own.commands, own.commandRingBytes));
+  const rings = memory.workers.map((own) => commandConsumer(own, 0));
   const connections = new Connections();
   const client = () => {
     const sink = new RecordingSink();

@@ -19,7 +19,8 @@ export class Conversation {
     const segment = { ...DEFAULT_SEGMENT_OPTIONS, skus: 16, holds: 64, keys: 16, holders: 16 };
     const rings = { commandRingBytes: 65_536, replyRingBytes: 65_536 };
     this.front = new Front({
-      memory: allocateEngine({ workers: 1, segments, segment, ...rings }),
+      memory: allocateEngine({ fronts: 1, workers: 1, segments, segment, ...rings }),
+      front: 0,
       clock: () => this.nowMs,
       borrow: false,
       onFault: (error) => {

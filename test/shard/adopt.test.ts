@@ -74,18 +74,26 @@ function expectWhole(rig: Rig, fenced: number): void {
 
 describe('a thread that dies between commands', () => {
   it.each<[string, number, (thread: Shard) => void]>([
-    ['before the first', 0, (thread) => dieAt(thread.commands, 'next', 1)],
-    ['while it gathers', 0, (thread) => dieAt(thread.commands, 'next', 7)],
-    ['while it gathers more, with replies not published', 16, (thread) => dieAt(thread.commands, 'next', 20)],
-    ['before it publishes', 30, (thread) => dieAt(thread.replies, 'publish', 1)],
+    ['before the first', 0, (thread) => dieAt(thread.links[0].commands, 'next', 1)],
+    ['while it gathers', 0, (thread) => dieAt(thread.links[0].commands, 'next', 7)],
+    [
+      'while it gathers more, with replies not published',
+      16,
+      (thread) => dieAt(thread.links[0].commands, 'next', 20),
+    ],
+    ['before it publishes', 30, (thread) => dieAt(thread.links[0].replies, 'publish', 1)],
     [
       'when the replies are out and the commands are not given back',
       30,
-      (thread) => dieAt(thread.commands, 'release', 1),
+      (thread) => dieAt(thread.links[0].commands, 'release', 1),
     ],
-    ['when both are out', 30, (thread) => dieAt(thread.commands, 'release', 1, 'behind')],
-    ['before its last publication', COMMANDS, (thread) => dieAt(thread.replies, 'publish', 2)],
-    ['before it gives the last commands back', COMMANDS, (thread) => dieAt(thread.commands, 'release', 2)],
+    ['when both are out', 30, (thread) => dieAt(thread.links[0].commands, 'release', 1, 'behind')],
+    ['before its last publication', COMMANDS, (thread) => dieAt(thread.links[0].replies, 'publish', 2)],
+    [
+      'before it gives the last commands back',
+      COMMANDS,
+      (thread) => dieAt(thread.links[0].commands, 'release', 2),
+    ],
   ])('leaves nothing undone and nothing done twice: %s', (_name, done, prepare) => {
     const { rig, fenced, published, replies } = runAndDie(prepare);
     expect(fenced).toBe(-1);
@@ -131,7 +139,7 @@ describe('a thread that dies within a command', () => {
 
   it.each(places)('also when all its changes are made and only the reply is not: command %i', (nth) => {
     const segment = (nth - 1) % SEGMENTS;
-    const { rig, fenced, replies } = runAndDie((thread) => dieAt(thread.replies, 'trim', nth));
+    const { rig, fenced, replies } = runAndDie((thread) => dieAt(thread.links[0].replies, 'trim', nth));
     expect(fenced).toBe(segment);
     expectOneLost(replies, nth, segment);
     expectWhole(rig, -1);
@@ -192,7 +200,7 @@ it('one death after another is put in order each time', () => {
   const replies: unknown[][] = [];
   for (let death = 0; death < 2 * SEGMENTS; death++) {
     const thread = rig.anotherShard();
-    if (death % 2 === 0) dieAt(thread.replies, 'publish', 1);
+    if (death % 2 === 0) dieAt(thread.links[0].replies, 'publish', 1);
     else plantFault(thread.control, Fault.THROW, death >> 1);
     expect(() => {
       lease(thread).runCommands(NOW, 5);

@@ -3,8 +3,8 @@ import { Status } from '../../protocol/status.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { Router } from '../../src/front/router.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
+import type { RingConsumer } from '../../src/ring/consumer.ts';
+import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
@@ -43,13 +43,11 @@ export class Rig {
     this.memory = makeMemory({ segments: SEGMENTS, ...fixture });
     const [own] = this.memory.workers;
     this.router = new Router({
-      commands: this.memory.workers.map(
-        (own) => new RingProducer(own.sab, own.commands, own.commandRingBytes),
-      ),
+      commands: this.memory.workers.map((own) => commandProducer(own, 0)),
       owners: new Int32Array(this.memory.owners),
       clock: () => NOW,
     });
-    this.replies = new RingConsumer(own.sab, own.replies, own.replyRingBytes);
+    this.replies = replyConsumer(own, 0);
     this.shard = new Shard(this.memory, 0);
     // So that a tag of zero is not taken for a right one.
     for (let i = 0; i < 5; i++) this.connections.add(this.sink, 0, 0);

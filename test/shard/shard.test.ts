@@ -103,13 +103,14 @@ describe('a reply ring that is nearly full', () => {
       const { shard } = rig;
       lease(shard);
       // Somebody else's replies, of which none is taken out yet.
-      for (let left = 65_536 - room; left > 0; left -= 4096) shard.replies.claim(Math.min(left, 4096) - 8, 0);
+      for (let left = 65_536 - room; left > 0; left -= 4096)
+        shard.links[0].replies.claim(Math.min(left, 4096) - 8, 0);
       shard.publish();
       rig.send(reads(60));
       const first = shard.runCommands(NOW, 60);
       expect(shard.runCommands(NOW, 60)).toBe(0);
       // Small replies go on up to less room than one of the longest needs.
-      if (first < 60) expect(shard.replies.hasRoom(REPLY_RECORD_BYTES)).toBe(false);
+      if (first < 60) expect(shard.links[0].replies.hasRoom(REPLY_RECORD_BYTES)).toBe(false);
       stopped.push(first);
       shard.release();
       expect(shard.waiting()).toBe(false);

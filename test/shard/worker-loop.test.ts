@@ -20,7 +20,7 @@ async function start(fixture: ConstructorParameters<typeof Rig>[0] = {}) {
   const { control } = rig.shard;
   const [own] = rig.memory.workers;
   const doorbell = new Doorbell(own.sab, own.doorbell);
-  const front = new Doorbell(rig.memory.frontDoorbell, 0);
+  const front = new Doorbell(rig.memory.fronts[0], 0);
   const anchor = anchorClock();
   thread = new Worker(THREAD, { workerData: { memory: rig.memory, worker: 0, anchor, spins: 0 } });
   // The test waits for it where it expects one.

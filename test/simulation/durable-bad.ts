@@ -226,7 +226,7 @@ function cutTooEarly(check: JournalCheck, { layer }: SimMachine): JournalCheck {
 
 /** Replies to commands of some kinds leave at once. */
 function ungate(shard: Shard, of: (op: number) => boolean): void {
-  const { replies } = shard;
+  const [{ replies }] = shard.links;
   let start = 0;
   replace(replies, 'claim', (claim) => (bytes, tag) => {
     start = claim(bytes, tag);

@@ -52,6 +52,7 @@ describe('found once with a store', () => {
 
   it('rebuilds a segment once that two threads died over', async () => {
     const memory = allocateEngine({
+      fronts: 1,
       workers: 1,
       segments: 1,
       segment: { ...DEFAULT_SEGMENT_OPTIONS, skus: 4, holds: 16, keys: 4, holders: 4 },

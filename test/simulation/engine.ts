@@ -4,6 +4,12 @@ import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
 import {
+  commandConsumer,
+  commandProducer,
+  replyConsumer,
+  replyProducer,
+} from '../../src/shard/link-rings.ts';
+import {
   Control,
   controlOf,
   durableWord,
@@ -12,6 +18,7 @@ import {
   storageControlOf,
 } from '../../src/shard/memory.ts';
 import type { Shard } from '../../src/shard/shard.ts';
+import { ShardLink } from '../../src/shard/shard-link.ts';
 import type { Scenario } from './scenario.ts';
 import { Death, isPlanted, type Observer, replace, Tap } from './tap.ts';
 import { SimWorker } from './worker.ts';
@@ -151,18 +158,21 @@ export class SimEngine {
   countRings(): void {
     const { ringStart } = this.scenario;
     for (const own of this.memory.workers) {
-      const commands = new RingProducer(own.sab, own.commands, own.commandRingBytes).position;
-      const replies = new RingProducer(own.sab, own.replies, own.replyRingBytes).position;
-      if (((commands - ringStart) | 0) > own.commandRingBytes) this.count('command-ring-wrapped');
-      if (((replies - ringStart) | 0) > own.replyRingBytes) this.count('reply-ring-wrapped');
-      if (ringStart > 0 && commands < 0) this.count('position-past-2^31');
-      if (ringStart < 0 && commands >= 0) this.count('position-past-2^32');
+      for (const [front, { commandRingBytes, replyRingBytes }] of own.links.entries()) {
+        const commands = commandProducer(own, front).position;
+        const replies = replyProducer(own, front).position;
+        if (((commands - ringStart) | 0) > commandRingBytes) this.count('command-ring-wrapped');
+        if (((replies - ringStart) | 0) > replyRingBytes) this.count('reply-ring-wrapped');
+        if (ringStart > 0 && commands < 0) this.count('position-past-2^31');
+        if (ringStart < 0 && commands >= 0) this.count('position-past-2^32');
+      }
     }
   }
 
   private openFront(watch: EngineWatch, mutation: Mutation): Front {
     const front = new Front({
       memory: this.memory,
+      front: 0,
       clock: () => this.now,
       borrow: this.scenario.borrow,
       onFault: (error, segment) => {
@@ -194,16 +204,15 @@ export class SimEngine {
   /** Moves both ends of a worker's empty rings to a position. */
   private setRings(worker: number, position: number): void {
     const own = this.memory.workers[worker];
-    for (const [at, bytes] of [
-      [own.commands, own.commandRingBytes],
-      [own.replies, own.replyRingBytes],
-    ]) {
-      new RingProducer(own.sab, at, bytes).resumeAt(position);
-      new RingConsumer(own.sab, at, bytes).resumeAt(position);
-    }
     const control = controlOf(own);
-    control[Control.COMMAND_POSITION] = position;
-    control[Control.REPLY_POSITION] = position;
+    for (const front of own.links.keys()) {
+      for (const end of [commandProducer, commandConsumer, replyProducer, replyConsumer]) {
+        end(own, front).resumeAt(position);
+      }
+      const link = new ShardLink(own, front);
+      control[link.commandWord] = position;
+      control[link.replyWord] = position;
+    }
     const { storage } = this.memory;
     if (storage === undefined) return;
     new RingProducer(own.sab, own.events, own.eventRingBytes).resumeAt(position);

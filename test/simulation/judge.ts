@@ -130,7 +130,7 @@ export class Judge implements Observer {
         this.count('busy');
         // At most one gap at the ring's end is in use and one would be made, neither longer than a record.
         const most = line.waitingBytes + line.appliedBytes + bytes + 2 * LONGEST_RECORD;
-        if (most <= this.memory.workers[0].commandRingBytes) {
+        if (most <= this.memory.workers[0].links[0].commandRingBytes) {
           this.violate('busy', `a ring with ${line.waitingBytes} + ${line.appliedBytes} bytes has no room`);
         }
         if (session.open && session.outstanding.has(sent.command.request))

@@ -204,10 +204,11 @@ export const KNOWN_BAD: readonly KnownBad[] = [
     kinds: ['model', 'order', 'reply'],
     shard: (shard) => {
       replace(shard, 'adopt', (adopt) => (as) => {
-        shard.commands.refresh();
-        shard.replies.refresh();
-        shard.control[Control.COMMAND_POSITION] = shard.commands.position;
-        shard.control[Control.REPLY_POSITION] = shard.replies.position;
+        for (const link of shard.links) {
+          link.refresh();
+          shard.control[link.commandWord] = link.commands.position;
+          shard.control[link.replyWord] = link.replies.position;
+        }
         return adopt(as);
       });
     },
@@ -215,7 +216,7 @@ export const KNOWN_BAD: readonly KnownBad[] = [
   {
     name: 'who takes over leaves the command unanswered that the dead thread was in',
     kinds: ['fence', 'order', 'reply', 'stuck'],
-    shard: (shard) => replaceAny(shard, 'refuseNext', () => void shard.commands.next()),
+    shard: (shard) => replaceAny(shard, 'refuseNext', (_refuse, link) => void link.commands.next()),
   },
   {
     name: 'a segment stays in service after a death in the middle of a change',

@@ -40,10 +40,10 @@ describe('found once', () => {
     const connection = front.connections.add(collectingSink(received), 1, 1);
     front.onFrame(connection, encode(many(count, (id) => [Op.READ, id, 'pen'])), Mode.BINARY);
     front.endTurn();
-    goToSleep(memory.frontDoorbell, 0);
+    goToSleep(memory.fronts[0], 0);
     runUntilIdle(memory);
 
-    expect(isAwake(memory.frontDoorbell, 0)).toBe(true);
+    expect(isAwake(memory.fronts[0], 0)).toBe(true);
     front.endTurn();
     expect(received).toHaveLength(count);
   });
@@ -57,10 +57,10 @@ describe('found once', () => {
     let turns = 0;
     for (; received.length < 2_000; turns++) {
       front.endTurn();
-      goToSleep(memory.frontDoorbell, 0);
+      goToSleep(memory.fronts[0], 0);
       expect(isAwake(own.sab, own.doorbell), `the worker after ${received.length} replies`).toBe(true);
       runUntilIdle(memory);
-      expect(isAwake(memory.frontDoorbell, 0), `the front after ${received.length} replies`).toBe(true);
+      expect(isAwake(memory.fronts[0], 0), `the front after ${received.length} replies`).toBe(true);
       front.endTurn();
     }
     expect(turns).toBeGreaterThan(5);
@@ -70,13 +70,20 @@ describe('found once', () => {
 /** A front whose turns are taken by hand, and one worker that nobody runs yet. */
 function makeFront({ replyRingBytes = 1 << 18 } = {}): { front: Front; memory: EngineMemory } {
   const memory = allocateEngine({
+    fronts: 1,
     workers: 1,
     segments: 1,
     segment: { ...DEFAULT_SEGMENT_OPTIONS, skus: 4, holds: 16, keys: 4, holders: 4 },
     commandRingBytes: 1 << 18,
     replyRingBytes,
   });
-  const front = new Front({ memory, clock: () => 1_000, borrow: false, onFault: () => expect.unreachable() });
+  const front = new Front({
+    memory,
+    front: 0,
+    clock: () => 1_000,
+    borrow: false,
+    onFault: () => expect.unreachable(),
+  });
   return { front: Object.assign(front, { schedule() {}, sleep() {} }), memory };
 }
 

@@ -66,6 +66,7 @@ export function drawScenario(seed: number): Scenario {
   const slow = prng.oneIn(3);
   return {
     engine: {
+      fronts: 1,
       workers,
       segments,
       segment: {

@@ -57,7 +57,7 @@ export class Tap {
 
   /** Puts taps on a shard's methods. The object does all that it did before. */
   watch(shard: Shard): Shard {
-    const { replies, commands } = shard;
+    const [{ replies, commands }] = shard.links;
     let start = 0;
     let tag = 0;
     replace(shard, 'runCommands', (run) => (nowMs, most) => {

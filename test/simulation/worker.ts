@@ -73,7 +73,7 @@ export class SimWorker {
   die(): void {
     const { shard } = this;
     const leased = shard.control[Control.LEASE] === Lease.WORKER;
-    const unpublished = leased && shard.replies.unpublished;
+    const unpublished = leased && shard.links.some(({ replies }) => replies.unpublished);
     this.world.count(unpublished ? 'death-unpublished' : leased ? 'death-leased' : 'death-asleep');
     this.phase = 'dead';
   }
@@ -139,7 +139,7 @@ export class SimWorker {
     const { shard, world } = this;
     const most = world.prng.oneIn(3) ? 256 : 1 + world.prng.below(12);
     const done = shard.runCommands(this.now, most);
-    if (done < most && shard.commands.fill() > 0) world.count('replies-full');
+    if (done < most && shard.links.some(({ commands }) => commands.fill() > 0)) world.count('replies-full');
     return done;
   }
 

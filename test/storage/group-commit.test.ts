@@ -80,7 +80,7 @@ describe('a group', () => {
   it('wakes the front when it is published', () => {
     const { memory, writer, emit } = setUp();
     const group = new GroupCommit(memory, writer);
-    const front = new Doorbell(memory.frontDoorbell, 0);
+    const front = new Doorbell(memory.fronts[0], 0);
     void front.sleepAsync(60_000, () => false);
     emit(0, 1);
     group.gather();
