@@ -8,6 +8,7 @@ import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router } from './router.ts';
+import { StageSampler } from './stage-sampler.ts';
 
 /** Up to this many commands of a turn, the front runs a sleeping worker's segments itself rather than wake it. */
 const BORROW_MOST = 128;
@@ -43,6 +44,7 @@ export class Front {
   readonly router: Router;
   readonly pump: ReplyPump;
   readonly durability: Durability;
+  readonly stages: StageSampler;
   private readonly links: readonly Link[];
   private readonly owners: Int32Array;
   private readonly doorbell: Doorbell;
@@ -66,14 +68,17 @@ export class Front {
     }));
     this.doorbell = new Doorbell(control, FrontControl.DOORBELL * 4);
     this.owners = new Int32Array(memory.owners);
+    this.stages = new StageSampler(memory.stages, front);
     this.router = new Router({
       commands: this.links.map((link) => link.commands),
       owners: this.owners,
       clock: options.clock,
+      stages: this.stages,
     });
     const replies = memory.workers.map((own) => replyConsumer(own, front));
     this.durability = new Durability(memory);
-    this.pump = new ReplyPump(replies, this.connections, memory.storage?.gated ? this.durability : undefined);
+    const gates = memory.storage?.gated ? this.durability : undefined;
+    this.pump = new ReplyPump(replies, this.connections, this.stages, gates);
   }
 
   /** How many segments there are. */

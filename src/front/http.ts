@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { MAX_QUANTITY, MAX_TTL_MS } from '../../protocol/limits.ts';
 import { type HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { reasonName, Status, statusName } from '../../protocol/status.ts';
+import type { StageReport } from '../shard/stage-report.ts';
 import { Call } from './call.ts';
 import type { Front } from './front.ts';
 import type { HolderHash } from './holder.ts';
@@ -13,6 +14,7 @@ export interface HttpOptions {
   holders: HolderHash;
   ready: () => boolean;
   fenced: () => number[];
+  stages: () => StageReport;
 }
 
 const MAX_BODY_BYTES = 4096;
@@ -112,6 +114,7 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
   });
 
   app.get('/v1/inspect', (res) => inspect(new Exchange(res), options));
+  app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
   app.get('/healthz', (res) => new Exchange(res).json(200, { status: 'ok' }));
   app.get('/readyz', (res) => {
     const exchange = new Exchange(res);

@@ -2,7 +2,8 @@ import type { Connection } from './connections.ts';
 
 interface Parked {
   readonly connection: Connection;
-  readonly mode: number;
+  /** Of the reply's record. */
+  readonly info: number;
   /** Position in the worker's event ring that must be durable. */
   readonly gate: number;
   readonly bytes: Uint8Array;
@@ -21,8 +22,8 @@ export class ParkedReplies {
     return this.parked.length - this.first;
   }
 
-  add(connection: Connection, mode: number, gate: number, bytes: Uint8Array): void {
-    this.parked.push({ connection, mode, gate, bytes });
+  add(connection: Connection, info: number, gate: number, bytes: Uint8Array): void {
+    this.parked.push({ connection, info, gate, bytes });
   }
 
   /** Whether the first of them waits for no more than `durable`. */

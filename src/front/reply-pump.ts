@@ -1,10 +1,11 @@
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import type { Durability } from '../shard/durability.ts';
-import { GATED, infoMode, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
+import { GATED, infoMode, infoSlot, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
 import type { Connection, Connections } from './connections.ts';
 import { decodeAll } from './message.ts';
 import { ParkedReplies } from './parked-replies.ts';
+import type { StageSampler } from './stage-sampler.ts';
 
 /** Replies in one pass; those of one connection leave in one frame. */
 const PASS = 4096;
@@ -34,15 +35,22 @@ export class ReplyPump {
   private readonly frame = new Uint8Array(MAX_FRAME_BYTES);
   private readonly views: Uint8Array[];
   private readonly durability: Durability | undefined;
+  private readonly stages: StageSampler;
   private readonly parked: readonly ParkedReplies[];
   /** For each ring, whether its first reply waits, and for which position. */
   private readonly blocked: boolean[];
   private readonly gates: Int32Array;
 
   /** @param rings reply ring of each worker; @param durability missing when nothing waits */
-  constructor(rings: readonly RingConsumer[], connections: Connections, durability?: Durability) {
+  constructor(
+    rings: readonly RingConsumer[],
+    connections: Connections,
+    stages: StageSampler,
+    durability?: Durability,
+  ) {
     this.rings = rings;
     this.connections = connections;
+    this.stages = stages;
     this.durability = durability;
     this.parked = rings.map(() => new ParkedReplies());
     this.blocked = rings.map(() => false);
@@ -86,7 +94,8 @@ export class ReplyPump {
     while (taken < PASS) {
       const at = ring.next();
       if (at < 0) break;
-      const gated = ((i32[at >> 2] as number) & GATED) !== 0;
+      const info = i32[at >> 2] as number;
+      const gated = (info & GATED) !== 0;
       if (gated && ((durable - (i32[(at >> 2) + 1] as number)) | 0) < 0) {
         if (!this.parking) {
           this.blocked[worker] = true;
@@ -100,7 +109,9 @@ export class ReplyPump {
       const connection: Connection =
         last !== undefined && last.index === ring.tag ? last : connections.at(ring.tag);
       last = connection;
-      const mode = infoMode(i32[at >> 2] as number);
+      const slot = infoSlot(info);
+      if (slot !== 0) this.stages.leave(slot, gated, i32[(at >> 2) + 1] as number);
+      const mode = infoMode(info);
       starts[taken] = at + REPLY_HEAD_BYTES;
       lengths[taken] = mode === Mode.BINARY ? ring.length - REPLY_HEAD_BYTES : 0;
       nexts[taken] = -1;
@@ -115,6 +126,7 @@ export class ReplyPump {
       taken++;
     }
     for (let i = 0; i < dirty; i++) this.send(ring.u8, touched[i] as Connection);
+    if (taken > 0) this.stages.sent(worker, taken);
     if (this.blocked[worker]) ring.resumeAt(ring.peekPosition);
     else if (taken + aside > 0) ring.release();
     return taken;
@@ -124,8 +136,8 @@ export class ReplyPump {
     const words = at >> 2;
     const bytes = ring.u8.slice(at + REPLY_HEAD_BYTES, at + ring.length);
     const connection = this.connections.at(ring.tag);
-    const mode = infoMode(ring.i32[words] as number);
-    (this.parked[worker] as ParkedReplies).add(connection, mode, ring.i32[words + 1] as number, bytes);
+    const info = ring.i32[words] as number;
+    (this.parked[worker] as ParkedReplies).add(connection, info, ring.i32[words + 1] as number, bytes);
   }
 
   /** Sends the parked replies of a worker whose changes are durable by now. */
@@ -133,7 +145,10 @@ export class ReplyPump {
     const parked = this.parked[worker] as ParkedReplies;
     let sent = 0;
     while (parked.ready(durable)) {
-      const { connection, mode, bytes } = parked.take();
+      const { connection, info, gate, bytes } = parked.take();
+      const mode = infoMode(info);
+      const slot = infoSlot(info);
+      if (slot !== 0) this.stages.leave(slot, true, gate);
       if (connection.open) {
         if (mode === Mode.BINARY) connection.sink.send(bytes);
         else for (const message of decodeAll(bytes)) connection.sink.sendDecoded(mode, message as unknown[]);
@@ -141,6 +156,7 @@ export class ReplyPump {
       this.connections.answered(connection, 1);
       sent++;
     }
+    if (sent > 0) this.stages.sent(worker, sent);
     return sent;
   }
 

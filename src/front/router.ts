@@ -18,7 +18,10 @@ import type { RingProducer } from '../ring/producer.ts';
 import { COMMAND_HEAD_BYTES, commandInfo, Mode } from '../shard/records.ts';
 import type { Connection } from './connections.ts';
 import { decodeAll } from './message.ts';
+import type { StageSampler } from './stage-sampler.ts';
 
+/** The shortest command has an array's header, an op, a request id and an argument. */
+const LEAST_COMMAND_BYTES = 4;
 /** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
 export const BUSY_RETRY_MS = 10;
 
@@ -28,6 +31,7 @@ export interface RouterOptions {
   /** Worker that owns each segment, Int32, shared. */
   owners: Int32Array;
   clock: Clock;
+  stages: StageSampler;
 }
 
 /**
@@ -53,6 +57,7 @@ export class Router {
   private readonly commands: readonly RingProducer[];
   private readonly owners: Int32Array;
   private readonly clock: Clock;
+  private readonly stages: StageSampler;
   private readonly cursor = new Cursor();
   private readonly peek = new CommandPeek();
   private readonly hash = new SkuHash();
@@ -64,6 +69,7 @@ export class Router {
     this.commands = options.commands;
     this.owners = options.owners;
     this.clock = options.clock;
+    this.stages = options.stages;
   }
 
   /**
@@ -72,6 +78,7 @@ export class Router {
    */
   onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
     this.frames++;
+    this.stages.arrive(frame.length / LEAST_COMMAND_BYTES);
     const { cursor, writer } = this;
     cursor.reset(frame, 0, frame.length);
     writer.pos = 0;
@@ -112,6 +119,7 @@ export class Router {
   publish(): void {
     this.unpublished = 0;
     this.heavy = false;
+    this.stages.publish();
     for (const ring of this.commands) ring.publish();
   }
 
@@ -154,7 +162,8 @@ export class Router {
         return;
       }
     }
-    const ring = this.commands[this.owners[segment] as number] as RingProducer;
+    const worker = this.owners[segment] as number;
+    const ring = this.commands[worker] as RingProducer;
     const bytes = peek.end - peek.requestStart;
     // One client cannot fill a ring that all share.
     const may = connection.inFlight < MAX_IN_FLIGHT;
@@ -166,7 +175,8 @@ export class Router {
     }
     const words = at >> 2;
     const { i32, u8 } = ring;
-    i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment);
+    const slot = this.stages.routed(worker);
+    i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
     i32[words + 1] = connection.holderLo;
     i32[words + 2] = connection.holderHi;
     i32[words + 3] = lo;

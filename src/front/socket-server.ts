@@ -4,6 +4,7 @@ import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
 import { Mode } from '../shard/records.ts';
+import type { StageReport } from '../shard/stage-report.ts';
 import type { Connection, Sink } from './connections.ts';
 import type { Front } from './front.ts';
 import type { Hello } from './hello.ts';
@@ -11,6 +12,7 @@ import type { HolderHash } from './holder.ts';
 import { routeHttp } from './http.ts';
 import { encode } from './message.ts';
 import { isTrustedOrigin } from './origin.ts';
+import { TICK_MS } from './stage-sampler.ts';
 import { readText, writeText } from './text.ts';
 
 export interface SocketServerOptions {
@@ -24,6 +26,8 @@ export interface SocketServerOptions {
   ready: () => boolean;
   /** Segments that are fenced off. */
   fenced: () => number[];
+  /** What `GET /v1/stages` answers. */
+  stages: () => StageReport;
 }
 
 /** What hangs on each socket. */
@@ -44,6 +48,7 @@ export class SocketServer {
   private readonly options: SocketServerOptions;
   private readonly app: uWS.TemplatedApp;
   private readonly sockets = new Set<Socket>();
+  private readonly ticks: NodeJS.Timeout;
   private listenSocket: uWS.us_listen_socket | undefined;
 
   constructor(options: SocketServerOptions) {
@@ -63,6 +68,8 @@ export class SocketServer {
       close: (socket) => this.closed(socket as Socket),
     });
     routeHttp(this.app, options);
+    this.ticks = setInterval(() => options.front.stages.tick(), TICK_MS);
+    this.ticks.unref();
   }
 
   /** Listens; resolves to the port. Rejects when the address cannot be had, also because another process has it. */
@@ -98,6 +105,7 @@ export class SocketServer {
 
   /** Drops what is left, and the loop is free to end. */
   destroy(): void {
+    clearInterval(this.ticks);
     this.stopListening();
     this.app.close();
   }

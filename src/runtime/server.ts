@@ -6,6 +6,7 @@ import { Hello } from '../front/hello.ts';
 import { HolderHash } from '../front/holder.ts';
 import { SocketServer } from '../front/socket-server.ts';
 import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
+import { readStages } from '../shard/stage-reader.ts';
 import { StoreError } from '../storage/store.ts';
 import { Durable, type StoreEvent } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
@@ -111,6 +112,10 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     maxBackpressureBytes: settings.maxBackpressureBytes,
     ready: () => serving,
     fenced: () => fencedSegments(front),
+    stages: () => {
+      front.stages.noteTimes();
+      return readStages(memory, clock());
+    },
   });
   let port: number;
   try {

@@ -1,6 +1,7 @@
 import { type SegmentOptions, segmentBytes } from '../core/layout.ts';
 import { DOORBELL_BYTES } from '../ring/doorbell.ts';
 import { ringBytes } from '../ring/layout.ts';
+import { allocateStages, type StageMemory } from './stage-memory.ts';
 
 /** Words of a worker's control block. Each has one writer at a time. */
 export const Control = {
@@ -103,6 +104,7 @@ export interface EngineMemory {
   readonly workers: readonly WorkerMemory[];
   /** Control block of each front, see FrontControl. */
   readonly fronts: readonly SharedArrayBuffer[];
+  readonly stages: StageMemory;
   /** Missing when nothing is stored. */
   readonly storage?: StorageMemory;
 }
@@ -134,6 +136,7 @@ export function allocateEngine(options: EngineOptions): EngineMemory {
     owners,
     workers: Array.from({ length: options.workers }, () => allocateWorker(options)),
     fronts: Array.from({ length: options.fronts }, () => new SharedArrayBuffer(FrontControl.WORDS * 4)),
+    stages: allocateStages(options.fronts, options.workers),
     ...(options.events && { storage: allocateStorage(options, options.events.gated) }),
   };
 }

@@ -3,8 +3,9 @@ import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import type { Durability } from './durability.ts';
 import { commandConsumer, replyProducer } from './link-rings.ts';
-import { Control, controlOf, type WorkerMemory } from './memory.ts';
+import { Control, controlOf, type EngineMemory } from './memory.ts';
 import { REPLY_RECORD_BYTES } from './records.ts';
+import { StageStamps } from './stage-stamps.ts';
 
 /** A worker's end of the two rings that it shares with one front: commands come out of one, replies go into the other. */
 export class ShardLink {
@@ -13,6 +14,7 @@ export class ShardLink {
   readonly replies: RingProducer;
   /** Writes into the reply ring. */
   readonly writer: Writer;
+  readonly stamps: StageStamps;
   /** Words of the control block for the positions behind the last command that was answered whole. */
   readonly commandWord: number;
   readonly replyWord: number;
@@ -22,12 +24,15 @@ export class ShardLink {
   private firstGate = 0;
   private anyReplies = false;
 
-  constructor(worker: WorkerMemory, front: number) {
+  constructor(memory: EngineMemory, worker: number, front: number) {
+    const own = memory.workers[worker];
+    if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
     this.front = front;
-    this.commands = commandConsumer(worker, front);
-    this.replies = replyProducer(worker, front);
+    this.commands = commandConsumer(own, front);
+    this.replies = replyProducer(own, front);
+    this.stamps = new StageStamps(memory.stages, front, worker);
     this.writer = new Writer(this.replies.u8);
-    this.control = controlOf(worker);
+    this.control = controlOf(own);
     this.commandWord = Control.POSITIONS + 2 * front;
     this.replyWord = this.commandWord + 1;
   }
@@ -48,6 +53,7 @@ export class ShardLink {
 
   /** Makes replies visible to the front, and gives the room of their commands back. */
   publish(): void {
+    this.stamps.publish();
     this.replies.publish();
     this.commands.release();
   }
@@ -74,5 +80,6 @@ export class ShardLink {
   resume(): void {
     this.commands.resumeAt(this.control[this.commandWord] as number);
     this.replies.resumeAt(this.control[this.replyWord] as number);
+    this.stamps.forget();
   }
 }

@@ -19,6 +19,7 @@ import {
   infoOp,
   infoRequestBytes,
   infoSegment,
+  infoSlot,
   REPLY_HEAD_BYTES,
   REPLY_RECORD_BYTES,
   replyInfo,
@@ -81,7 +82,7 @@ export class Shard {
     this.owners = new Int32Array(memory.owners);
     this.segments = new Array(memory.segments.length).fill(undefined);
     this.control = controlOf(own);
-    this.links = own.links.map((_, front) => new ShardLink(own, front));
+    this.links = own.links.map((_, front) => new ShardLink(memory, worker, front));
     const { storage } = memory;
     this.gated = storage?.gated ?? false;
     this.durability = new Durability(memory);
@@ -221,6 +222,8 @@ export class Shard {
     const words = at >> 2;
     const info = i32[words] as number;
     const number = infoSegment(info);
+    const slot = infoSlot(info);
+    if (slot !== 0) link.stamps.take(slot);
     head.op = infoOp(info);
     head.count = infoCount(info);
     head.holderLo = i32[words + 1] as number;
@@ -343,6 +346,7 @@ export class Shard {
     const { control, events } = this;
     const replied = link.replies.position;
     const reported = events === undefined ? 0 : events.position;
+    link.stamps.ran();
     // A thread is terminated only at a call or at the end of a loop's turn, so these stores happen together.
     control[link.replyWord] = replied;
     control[link.commandWord] = taken;

@@ -26,8 +26,9 @@ export interface ThreadTimes {
   readonly name: string;
   readonly busyUs: number;
   readonly idleUs: number;
-  /** Of the storage thread: waiting for the disk or for Redis; not in the others. */
+  /** Of the storage thread only: waiting until the store has made something durable, by fdatasync or in Redis. */
   readonly ioUs?: number;
+  readonly waitsFor?: 'disk' | 'network';
 }
 
 export interface WorkerStages {
@@ -70,6 +71,7 @@ export interface ThreadShare {
   readonly name: string;
   readonly busy: number;
   readonly io: number;
+  readonly waitsFor?: 'disk' | 'network';
 }
 
 /** The time between two reports of one server. */
@@ -140,8 +142,9 @@ export function limitOf(threads: readonly ThreadShare[]): string {
   }
   const waiting = threads.find(({ busy, io }) => io > 0 && busy + io >= LIMIT_SHARE);
   if (waiting !== undefined) {
+    const where = waiting.waitsFor === 'network' ? 'network: % of its time' : 'disk: % in fdatasync';
     const own = waiting.io >= LIMIT_SHARE ? '' : `, ${percent(waiting.busy)} busy`;
-    return `${waiting.name} waits for the disk: ${percent(waiting.io)} in fdatasync${own}`;
+    return `${waiting.name} waits for the ${where.replace('%', percent(waiting.io))}${own}`;
   }
   return `no thread is the limit: the busiest, ${called(busiest.name)}, is ${percent(busiest.busy)} busy`;
 }
@@ -188,5 +191,7 @@ function shareOf(after: ThreadTimes, before: ThreadTimes | undefined): ThreadSha
   const idleUs = after.idleUs - (before?.idleUs ?? 0);
   const ioUs = (after.ioUs ?? 0) - (before?.ioUs ?? 0);
   const all = busyUs + idleUs + ioUs;
-  return { name: after.name, busy: all === 0 ? 0 : busyUs / all, io: all === 0 ? 0 : ioUs / all };
+  const share = (us: number): number => (all === 0 ? 0 : us / all);
+  const { name, waitsFor } = after;
+  return { name, busy: share(busyUs), io: share(ioUs), ...(waitsFor && { waitsFor }) };
 }

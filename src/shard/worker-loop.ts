@@ -4,6 +4,7 @@ import { IdleStrategy } from '../ring/idle.ts';
 import { strike } from './faults.ts';
 import { Control, type EngineMemory, FrontControl, Lease } from './memory.ts';
 import { Shard } from './shard.ts';
+import { ThreadClock } from './thread-clock.ts';
 
 /** Commands between two looks at the clock and two publications. */
 export const COMMAND_BATCH = 256;
@@ -36,6 +37,7 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
   const stopping = (): boolean => Atomics.load(control, Control.STOP) !== 0;
   const ready = (): boolean => shard.waiting() || stopping();
   const never = (): boolean => false;
+  const time = new ThreadClock(memory.stages, worker);
   let nextExpiry = 0;
   let unannounced = 0;
 
@@ -67,7 +69,11 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     }
     const sleepMs = work > 0 ? 0 : shard.anyOpen() ? EXPIRY_SLEEP_MS : IDLE_SLEEP_MS;
     shard.release();
-    if (work > 0) noteTurn(control, performance.now() - startedMs);
+    if (work > 0) {
+      const tookMs = performance.now() - startedMs;
+      time.busy(tookMs);
+      noteTurn(control, tookMs);
+    }
     if (work === 0 && stopping() && !shard.waiting()) return;
     idle.idle(work, ready, sleepMs);
   }

@@ -75,6 +75,7 @@ export class FileJournalWriter implements JournalWriter {
   #announced = false;
   #failure: StoreError | undefined;
   #closed = false;
+  #syncMs = 0;
 
   constructor(options: FileWriterOptions) {
     const { layer, directory, identity } = options;
@@ -116,6 +117,10 @@ export class FileJournalWriter implements JournalWriter {
 
   get bytes(): number {
     return this.#older.reduce((sum, file) => sum + file.bytes, this.#at);
+  }
+
+  get syncMs(): number {
+    return this.#syncMs;
   }
 
   add(u8: Uint8Array, start: number, end: number): void {
@@ -277,8 +282,10 @@ export class FileJournalWriter implements JournalWriter {
 
   /** Whatever it fails with is final: the kernel may have dropped what it could not write, and would call the next sync a success. */
   #fdatasync(): void {
+    const startedMs = performance.now();
     try {
       this.#layer.fdatasync(this.#fd);
+      this.#syncMs += performance.now() - startedMs;
     } catch (error) {
       const { message } = error as Error;
       throw new StoreError('FAILED', `syncing the journal in ${this.#directory}: ${message}`, {

@@ -1,3 +1,4 @@
+import { microClock } from '../base/clock.ts';
 import { EVENT_HEAD_BYTES, eventBytes } from '../core/events.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
@@ -8,6 +9,7 @@ import {
   StorageControl,
   storageControlOf,
 } from '../shard/memory.ts';
+import { Publications } from '../shard/stage-memory.ts';
 import { failpoint } from './failpoints.ts';
 import type { JournalWriter } from './store.ts';
 
@@ -25,6 +27,8 @@ export class GroupCommit {
   private readonly control: Int32Array;
   private readonly fronts: readonly Doorbell[];
   private readonly rings: readonly RingConsumer[];
+  private readonly publications: Publications;
+  private readonly clock = microClock();
   private readonly writer: JournalWriter;
 
   constructor(memory: EngineMemory, writer: JournalWriter) {
@@ -34,6 +38,7 @@ export class GroupCommit {
     this.control = storageControlOf(storage);
     this.doorbell = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
     this.fronts = memory.fronts.map((front) => new Doorbell(front, FrontControl.DOORBELL * 4));
+    this.publications = new Publications(memory.stages);
     this.rings = memory.workers.map((own) => new RingConsumer(own.sab, own.events, own.eventRingBytes));
   }
 
@@ -59,10 +64,13 @@ export class GroupCommit {
 
   /** The group that was gathered last is durable: tells the fronts, which send the replies that waited for it. */
   publish(): void {
-    const { control, rings } = this;
+    const { control, rings, publications } = this;
     failpoint('acknowledge.before');
+    publications.begin(this.clock());
     for (let worker = 0; worker < rings.length; worker++) {
-      Atomics.store(control, durableWord(worker), (rings[worker] as RingConsumer).position);
+      const { position } = rings[worker] as RingConsumer;
+      publications.note(worker, position);
+      Atomics.store(control, durableWord(worker), position);
     }
     this.groups++;
     control[StorageControl.GROUPS] = this.groups | 0;

@@ -1,4 +1,6 @@
 import type { EngineMemory } from '../shard/memory.ts';
+import { IoKind } from '../shard/stage-memory.ts';
+import { ThreadClock } from '../shard/thread-clock.ts';
 import { GroupCommit } from './group-commit.ts';
 import { type JournalWriter, StoreError } from './store.ts';
 
@@ -22,8 +24,11 @@ export interface StorageLoopOptions {
  */
 export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptions): Promise<void> {
   const group = new GroupCommit(memory, writer);
+  const time = new ThreadClock(memory.stages, memory.workers.length);
   const ready = (): boolean => group.waiting() || group.stopping;
   for (;;) {
+    const startedMs = performance.now();
+    const waitedMs = time.waitedMs;
     if (group.gather() === 0) {
       if (group.stopping) return;
       const rung = group.doorbell.sleep(IDLE_SLEEP_MS, ready);
@@ -33,26 +38,43 @@ export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptio
       await turn();
       continue;
     }
-    await commit(writer, onTrouble);
+    await commit(writer, time, onTrouble);
     group.publish();
+    time.busy(performance.now() - startedMs - (time.waitedMs - waitedMs));
     if (group.groups % GROUPS_PER_TURN === 0) await turn();
   }
 }
 
 /** Makes the group durable, however long that takes while the store says that it may come to it. */
-async function commit(writer: JournalWriter, onTrouble: StorageLoopOptions['onTrouble']): Promise<void> {
+async function commit(
+  writer: JournalWriter,
+  time: ThreadClock,
+  onTrouble: StorageLoopOptions['onTrouble'],
+): Promise<void> {
   for (let troubled = false; ; ) {
+    const syncedMs = writer.syncMs ?? 0;
     try {
       const pending = writer.commit();
-      if (pending !== undefined) await pending;
+      if (pending === undefined) time.waited((writer.syncMs ?? 0) - syncedMs, IoKind.DISK);
+      else await timed(pending, time);
       if (troubled) onTrouble(undefined);
       return;
     } catch (error) {
       if (!(error instanceof StoreError && error.retryable)) throw error;
       if (!troubled) onTrouble(error);
       troubled = true;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await timed(new Promise<void>((resolve) => setTimeout(resolve, RETRY_MS)), time);
     }
+  }
+}
+
+/** Counts the time until a promise settles as waiting for the store. */
+async function timed(pending: Promise<void>, time: ThreadClock): Promise<void> {
+  const startedMs = performance.now();
+  try {
+    await pending;
+  } finally {
+    time.waited(performance.now() - startedMs, IoKind.NETWORK);
   }
 }
 

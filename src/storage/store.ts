@@ -153,6 +153,8 @@ export interface JournalWriter {
   sync?(): void;
   /** Bytes of journal that a start would have to read. */
   readonly bytes: number;
+  /** Time spent waiting for the disk within calls, ms; for a store that waits elsewhere, missing. */
+  readonly syncMs?: number;
   /** What a reader may read up to now: see ReaderOptions.untilPosition. */
   readonly position: number;
   /** Events of the segment up to `lsn` are no longer needed. Frees what nobody needs. */

@@ -3,6 +3,7 @@ import { STATUS_COUNT, Status } from '../../protocol/status.ts';
 import { type Connection, Connections, type Sink } from '../../src/front/connections.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
+import { StageSampler } from '../../src/front/stage-sampler.ts';
 import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -30,12 +31,14 @@ export class InProcess {
     const memory = makeMemory({ commandRingBytes: 2 ** 20, replyRingBytes: 2 ** 20, ...fixture });
     const [own] = memory.workers;
     const connections = new Connections();
+    const stages = new StageSampler(memory.stages, 0);
     this.router = new Router({
       commands: [commandProducer(own, 0)],
       owners: new Int32Array(memory.owners),
       clock: () => this.clock[0],
+      stages,
     });
-    this.pump = new ReplyPump([replyConsumer(own, 0)], connections);
+    this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages);
     this.shard = new Shard(memory, 0);
     const sink: Sink = { send: (frame) => this.take(frame), sendDecoded() {}, close() {} };
     this.connection = connections.add(sink, HOLDER.lo, HOLDER.hi);

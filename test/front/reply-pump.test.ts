@@ -3,6 +3,7 @@ import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import { type Connection, Connections } from '../../src/front/connections.ts';
 import { encode } from '../../src/front/message.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
+import { StageSampler } from '../../src/front/stage-sampler.ts';
 import { replyConsumer, replyProducer } from '../../src/shard/link-rings.ts';
 import { Mode, REPLY_HEAD_BYTES, replyInfo } from '../../src/shard/records.ts';
 import { makeMemory, RecordingSink } from './fixtures.ts';
@@ -14,7 +15,7 @@ function setUp(workers = 1) {
   const memory = makeMemory({ workers, segments: workers, replyRingBytes: 2 ** 20 });
   const connections = new Connections();
   const consumers = memory.workers.map((own) => replyConsumer(own, 0));
-  const pump = new ReplyPump(consumers, connections);
+  const pump = new ReplyPump(consumers, connections, new StageSampler(memory.stages, 0));
   const rings = memory.workers.map((own) => replyProducer(own, 0));
   const client = () => {
     const sink = new RecordingSink();

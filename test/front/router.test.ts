@@ -5,6 +5,7 @@ import { Reason, Status } from '../../protocol/status.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { BUSY_RETRY_MS, Router } from '../../src/front/router.ts';
+import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { commandConsumer, commandProducer } from '../../src/shard/link-rings.ts';
 import {
@@ -29,6 +30,7 @@ function setUp(fixture: EngineFixture = {}) {
     commands: memory.workers.map((own) => commandProducer(own, 0)),
     owners,
     clock: () => NOW,
+    stages: new StageSampler(memory.stages, 0),
   });
   const rings = memory.workers.map((own) => commandConsumer(own, 0));
   const connections = new Connections();

@@ -190,6 +190,14 @@ describe('the same over HTTP', () => {
     expect(got).toBe(status);
   });
 
+  it('tells where time goes', async () => {
+    const [status, report] = await json('/v1/stages');
+    const threads = report.threads as { name: string }[];
+    expect(status).toBe(200);
+    expect(report).toMatchObject({ atMs: expect.any(Number), fronts: 1, sampledOneIn: expect.any(Number) });
+    expect(threads.map(({ name }) => name)).toEqual(['front-0', 'shard-0', 'shard-1']);
+  });
+
   it('is alive and ready', async () => {
     expect(await json('/healthz')).toEqual([200, { status: 'ok' }]);
     expect(await json('/readyz')).toEqual([200, { status: 'ready', fencedSegments: [] }]);

@@ -3,6 +3,7 @@ import { Status } from '../../protocol/status.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { Router } from '../../src/front/router.ts';
+import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
@@ -46,6 +47,7 @@ export class Rig {
       commands: this.memory.workers.map((own) => commandProducer(own, 0)),
       owners: new Int32Array(this.memory.owners),
       clock: () => NOW,
+      stages: new StageSampler(this.memory.stages, 0),
     });
     this.replies = replyConsumer(own, 0);
     this.shard = new Shard(this.memory, 0);

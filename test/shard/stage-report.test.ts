@@ -54,8 +54,8 @@ describe('the buckets of a stage', () => {
 });
 
 describe('the limit', () => {
-  const threads = (...shares: [string, number, number?][]) =>
-    shares.map(([name, busy, io = 0]) => ({ name, busy, io }));
+  const threads = (...shares: [string, number, number?, ('disk' | 'network')?][]) =>
+    shares.map(([name, busy, io = 0, waitsFor]) => ({ name, busy, io, ...(waitsFor && { waitsFor }) }));
 
   it.each([
     [threads(), 'no thread was measured'],
@@ -67,6 +67,7 @@ describe('the limit', () => {
       threads(['front-0', 0.4], ['storage', 0.3, 0.6]),
       'storage waits for the disk: 60 % in fdatasync, 30 % busy',
     ],
+    [threads(['storage', 0.02, 0.95, 'network']), 'storage waits for the network: 95 % of its time'],
     [threads(['front-0', 0.9], ['storage', 0, 0.99]), 'front is the limit: 90 % busy'],
     [
       threads(['front-0', 0.2], ['shard-0', 0.41], ['storage', 0.1, 0.2]),

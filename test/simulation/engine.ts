@@ -209,7 +209,7 @@ export class SimEngine {
       for (const end of [commandProducer, commandConsumer, replyProducer, replyConsumer]) {
         end(own, front).resumeAt(position);
       }
-      const link = new ShardLink(own, front);
+      const link = new ShardLink(this.memory, worker, front);
       control[link.commandWord] = position;
       control[link.replyWord] = position;
     }

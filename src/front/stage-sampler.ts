@@ -1,0 +1,161 @@
+import { performance } from 'node:perf_hooks';
+import { microClock } from '../base/clock.ts';
+import { Prng } from '../base/prng.ts';
+import { bucketOf } from '../shard/stage-histogram.ts';
+import {
+  Counts,
+  FrontStages,
+  histogramStart,
+  Publications,
+  SLOTS,
+  Slot,
+  type StageMemory,
+} from '../shard/stage-memory.ts';
+
+/** How often tick() is to be called. */
+export const TICK_MS = 100;
+/** Commands timed between two ticks. Each costs some half a microsecond on all threads together, so this is a quarter of a percent of one. */
+const SAMPLES_PER_TICK = 500;
+
+/**
+ * The front's side of the stage clocks. Times one command in `oneIn`, chosen at random distances, so that no command's place in its
+ * frame is preferred; while few come, every one. A timed command carries the number of a slot, in which every thread on its way writes
+ * down when it passed; when its reply leaves, this adds the differences to the histograms. For each command there is one reply, whatever dies
+ * meanwhile, so every slot comes back.
+ */
+export class StageSampler {
+  /** For each worker, see Counts. */
+  private readonly counts: readonly Int32Array[];
+  /** Commands until the next one that is timed. */
+  private countdown = 0;
+  private readonly views: FrontStages;
+  private readonly histograms: readonly Float64Array[];
+  private readonly publications: Publications;
+  private readonly clock = microClock();
+  private readonly random = new Prng(1);
+  private readonly free = Int32Array.from({ length: SLOTS - 1 }, (_, i) => i + 1);
+  private freeCount = SLOTS - 1;
+  private readonly claimed = new Int32Array(SLOTS);
+  private claimedCount = 0;
+  private readonly leaving = new Int32Array(SLOTS);
+  private leavingCount = 0;
+  private arrivedUs = 0;
+  private oneIn = 1;
+  private left = SAMPLES_PER_TICK;
+  private routedBefore = 0;
+
+  constructor(memory: StageMemory, front: number) {
+    this.views = new FrontStages(memory, front);
+    const workers = Array.from({ length: memory.workers }, (_, worker) => worker);
+    this.counts = workers.map((worker) => this.views.counts(worker));
+    this.histograms = workers.map((worker) => this.views.histograms(worker));
+    this.publications = new Publications(memory);
+    this.views.header[0] = 1;
+  }
+
+  /** A frame with at most so many commands has arrived. */
+  arrive(commands: number): void {
+    if (this.countdown < commands) this.arrivedUs = this.clock();
+  }
+
+  /** A command goes into a worker's ring. Returns its slot: 0 for most, which are not timed. */
+  routed(worker: number): number {
+    const counts = this.counts[worker] as Int32Array;
+    counts[Counts.ROUTED] = ((counts[Counts.ROUTED] as number) + 1) | 0;
+    return --this.countdown < 0 ? this.take(worker) : 0;
+  }
+
+  /** Call it before the commands become visible: behind that the slots are the workers'. */
+  publish(): void {
+    if (this.claimedCount === 0) return;
+    const { slots } = this.views;
+    const now = this.clock();
+    for (let i = 0; i < this.claimedCount; i++) {
+      const row = (this.claimed[i] as number) * Slot.WORDS;
+      slots[row + Slot.PUBLISHED] = now;
+      // A thread that dies over the command does not say when it took it, or when it replied.
+      slots[row + Slot.TAKEN] = now;
+      slots[row + Slot.REPLIED] = now;
+    }
+    this.claimedCount = 0;
+  }
+
+  /** The reply of a timed command may leave. `gate`: position in the worker's event ring that it waited for, when `gated`. */
+  leave(slot: number, gated: boolean, gate: number): void {
+    const { slots } = this.views;
+    const row = slot * Slot.WORDS;
+    const replied = slots[row + Slot.REPLIED] as number;
+    let durable = replied;
+    if (gated) {
+      const reached = this.publications.reachedUs(slots[row + Slot.WORKER] as number, gate);
+      if (((reached - replied) | 0) > 0) durable = reached;
+    }
+    slots[row + Slot.DURABLE] = durable;
+    this.leaving[this.leavingCount++] = slot;
+  }
+
+  /** So many replies of a worker, with all that might leave among them, have been handed to their sockets. */
+  sent(worker: number, replies: number): void {
+    const counts = this.counts[worker] as Int32Array;
+    counts[Counts.SENT] = ((counts[Counts.SENT] as number) + replies) | 0;
+    if (this.leavingCount === 0) return;
+    const now = this.clock();
+    for (let i = 0; i < this.leavingCount; i++) this.finish(this.leaving[i] as number, now);
+    this.leavingCount = 0;
+  }
+
+  /** Call it every TICK_MS: fits the share of commands that are timed to how many come, and notes how busy this thread was. */
+  tick(): void {
+    let routed = 0;
+    for (const counts of this.counts) routed = (routed + (counts[Counts.ROUTED] as number)) | 0;
+    const since = (routed - this.routedBefore) >>> 0;
+    this.routedBefore = routed;
+    this.setOneIn(Math.max(1, Math.ceil(since / SAMPLES_PER_TICK)), 2 * SAMPLES_PER_TICK);
+    this.countdown = Math.min(this.countdown, 2 * this.oneIn);
+    this.noteTimes();
+  }
+
+  /** Writes down how busy this thread has been up to now. */
+  noteTimes(): void {
+    const { active, idle } = performance.eventLoopUtilization();
+    this.views.times[0] = active * 1000;
+    this.views.times[1] = idle * 1000;
+  }
+
+  /** Returns 0 when all slots are taken. */
+  private take(worker: number): number {
+    if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
+    // Any distance up to twice the mean less one is as likely as another.
+    this.countdown = this.random.below(2 * this.oneIn - 1);
+    if (this.freeCount === 0) return 0;
+    const slot = this.free[--this.freeCount] as number;
+    this.claimed[this.claimedCount++] = slot;
+    const { slots } = this.views;
+    const row = slot * Slot.WORDS;
+    slots[row + Slot.ARRIVED] = this.arrivedUs;
+    slots[row + Slot.WORKER] = worker;
+    return slot;
+  }
+
+  private setOneIn(oneIn: number, left: number): void {
+    this.oneIn = oneIn;
+    this.left = left;
+    this.views.header[0] = oneIn;
+  }
+
+  private finish(slot: number, nowUs: number): void {
+    const { slots } = this.views;
+    const row = slot * Slot.WORDS;
+    const histogram = this.histograms[slots[row + Slot.WORKER] as number] as Float64Array;
+    // The points lie in the order of the stages.
+    for (let point: number = Slot.ARRIVED; point <= Slot.DURABLE; point++) {
+      const until = point === Slot.DURABLE ? nowUs : (slots[row + point + 1] as number);
+      const tookUs = Math.max(0, (until - (slots[row + point] as number)) | 0);
+      const start = histogramStart(point);
+      histogram[start] = (histogram[start] as number) + tookUs;
+      const bucket = start + 1 + bucketOf(tookUs);
+      histogram[bucket] = (histogram[bucket] as number) + 1;
+    }
+    this.free[this.freeCount++] = slot;
+  }
+}

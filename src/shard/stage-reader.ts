@@ -1,0 +1,104 @@
+import { monotonicMs } from '../base/clock.ts';
+import { HEAD_WORD, TAIL_WORD } from '../ring/layout.ts';
+import type { EngineMemory } from './memory.ts';
+import { BUCKETS, bucketUpperUs } from './stage-histogram.ts';
+import { Counts, FrontStages, histogramStart, IoKind, ThreadTime, threadTimes } from './stage-memory.ts';
+import {
+  STAGES,
+  type Stage,
+  type StageHistogram,
+  type StageReport,
+  type ThreadTimes,
+  type WorkerStages,
+} from './stage-report.ts';
+
+/** Reads what the stage clocks have written, while all threads go on. `atMs`: the server's time. */
+export function readStages(memory: EngineMemory, atMs: number): StageReport {
+  const fronts = memory.stages.fronts.map((_, front) => new FrontStages(memory.stages, front));
+  const workers = memory.workers.map((_, worker) => worker);
+  return {
+    atMs,
+    fronts: fronts.length,
+    sampledOneIn: Math.max(...fronts.map(({ header }) => header[0] as number)),
+    bucketUpperUs: bucketUpperUs(),
+    threads: [
+      ...fronts.map(({ times }, front) => ({
+        name: `front-${front}`,
+        busyUs: Math.round(times[0] as number),
+        idleUs: Math.round(times[1] as number),
+      })),
+      ...workers.map((worker) => readThread(memory, worker, `shard-${worker}`)),
+      ...(memory.storage === undefined ? [] : [readStorage(memory)]),
+    ],
+    workers: workers.map((worker) => readWorker(memory, fronts, worker)),
+  };
+}
+
+function readThread(memory: EngineMemory, thread: number, name: string): ThreadTimes {
+  const times = threadTimes(memory.stages, thread);
+  const startedUs = times[ThreadTime.STARTED] as number;
+  const busyUs = Math.round(times[ThreadTime.BUSY] as number);
+  const ioUs = Math.round(times[ThreadTime.IO] as number);
+  const aliveUs = startedUs === 0 ? 0 : monotonicMs() * 1000 - startedUs;
+  return { name, busyUs, idleUs: Math.max(0, Math.round(aliveUs - busyUs - ioUs)) };
+}
+
+function readStorage(memory: EngineMemory): ThreadTimes {
+  const thread = memory.workers.length;
+  const times = threadTimes(memory.stages, thread);
+  return {
+    ...readThread(memory, thread, 'storage'),
+    ioUs: Math.round(times[ThreadTime.IO] as number),
+    waitsFor: times[ThreadTime.IO_KIND] === IoKind.NETWORK ? 'network' : 'disk',
+  };
+}
+
+function readWorker(memory: EngineMemory, fronts: readonly FrontStages[], worker: number): WorkerStages {
+  const own = memory.workers[worker] as EngineMemory['workers'][number];
+  let waitingCommands = 0;
+  let waitingReplies = 0;
+  for (const front of fronts) {
+    const counts = front.counts(worker);
+    const run = counts[Counts.RUN] as number;
+    // Read one after the other while both go on, so either may seem to be ahead.
+    waitingCommands += Math.max(0, ((counts[Counts.ROUTED] as number) - run) | 0);
+    waitingReplies += Math.max(0, (run - (counts[Counts.SENT] as number)) | 0);
+  }
+  const histograms = fronts.map((front) => front.histograms(worker));
+  return {
+    worker,
+    waitingCommands,
+    waitingReplies,
+    commandRingFill: Math.max(
+      ...own.links.map((link) => fill(link.sab, link.commands, link.commandRingBytes)),
+    ),
+    replyRingFill: Math.max(...own.links.map((link) => fill(link.sab, link.replies, link.replyRingBytes))),
+    eventRingFill: own.eventRingBytes === 0 ? 0 : fill(own.sab, own.events, own.eventRingBytes),
+    stages: Object.fromEntries(
+      STAGES.map((stage, i) => [stage, readHistogram(histograms, histogramStart(i))]),
+    ) as Record<Stage, StageHistogram>,
+  };
+}
+
+/** One stage's histograms of all fronts, added up. */
+function readHistogram(histograms: readonly Float64Array[], start: number): StageHistogram {
+  let sumUs = 0;
+  let count = 0;
+  const buckets = new Array<number>(BUCKETS).fill(0);
+  for (const histogram of histograms) {
+    sumUs += histogram[start] as number;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const some = histogram[start + 1 + bucket] as number;
+      buckets[bucket] = (buckets[bucket] as number) + some;
+      count += some;
+    }
+  }
+  return { count, sumUs, buckets };
+}
+
+/** How full a ring is, 0 to 1. */
+function fill(sab: SharedArrayBuffer, offset: number, capacityBytes: number): number {
+  const header = new Int32Array(sab, offset, Math.max(HEAD_WORD, TAIL_WORD) + 1);
+  const bytes = (Atomics.load(header, TAIL_WORD) - Atomics.load(header, HEAD_WORD)) | 0;
+  return Math.min(1, Math.max(0, bytes) / capacityBytes);
+}
