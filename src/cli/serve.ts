@@ -28,7 +28,7 @@ export function serveCommand(): Command {
     .addOption(
       new Option(
         '--json',
-        'when ready, print one line of JSON (url, http, port, workers, segments, ack, store, promise, recovery, pid)',
+        'when ready, print one line of JSON (url, http, port, fronts, workers, segments, ack, store, promise, recovery, pid)',
       ).default(false, 'off'),
     );
   for (const setting of SETTINGS) {
@@ -91,11 +91,12 @@ async function start(settings: Settings, json: boolean): Promise<RunningServer> 
 }
 
 function readyJson(server: RunningServer): string {
-  const { url, httpUrl, port, workers, segments, ack, store, snapshots, promise, recovery } = server;
+  const { url, httpUrl, port, fronts, workers, segments, ack, store, snapshots, promise, recovery } = server;
   return JSON.stringify({
     url,
     http: httpUrl,
     port,
+    fronts,
     workers,
     segments,
     ack,
@@ -113,13 +114,16 @@ function readyText(server: RunningServer): string {
   const demo = import.meta.filename.endsWith('.ts')
     ? `npm run demo${elsewhere === '' ? '' : ` --${elsewhere}`}`
     : `npx holdfast demo${elsewhere}`;
-  const workers = `${server.workers} worker${server.workers === 1 ? '' : 's'}`;
-  const segments = `${server.segments} segment${server.segments === 1 ? '' : 's'}`;
+  const sizes = [
+    counted(server.fronts, 'front'),
+    counted(server.workers, 'worker'),
+    counted(server.segments, 'segment'),
+  ].join(', ');
   return `Holdfast ${version} is ready.
 
   WebSocket  ${server.url}
   HTTP       ${server.httpUrl}
-  Runs       ${workers}, ${segments}
+  Runs       ${sizes}
   Ack        ${server.ack}: ${server.promise}
   Store      ${storeText(server)}
   Access     loopback only: no auth key configured

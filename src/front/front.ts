@@ -2,8 +2,16 @@ import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { Durability } from '../shard/durability.ts';
+import { strikeFront } from '../shard/faults.ts';
 import { commandProducer, replyConsumer } from '../shard/link-rings.ts';
-import { Control, controlOf, type EngineMemory, FrontControl, Lease } from '../shard/memory.ts';
+import {
+  Control,
+  controlOf,
+  type EngineMemory,
+  frontControlOf,
+  frontDoorbells,
+  Lease,
+} from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
@@ -46,6 +54,7 @@ export class Front {
   readonly durability: Durability;
   readonly stages: StageSampler;
   private readonly links: readonly Link[];
+  private readonly control: Int32Array;
   private readonly owners: Int32Array;
   private readonly doorbell: Doorbell;
   private readonly options: FrontOptions;
@@ -57,16 +66,15 @@ export class Front {
 
   constructor(options: FrontOptions) {
     const { memory, front } = options;
-    const control = memory.fronts[front];
-    if (control === undefined) throw new RangeError(`there is no front ${front}`);
     this.options = options;
+    this.control = frontControlOf(memory, front);
     this.links = memory.workers.map((own, worker) => ({
       shard: new Shard(memory, worker),
       control: controlOf(own),
       doorbell: new Doorbell(own.sab, own.doorbell),
       commands: commandProducer(own, front),
     }));
-    this.doorbell = new Doorbell(control, FrontControl.DOORBELL * 4);
+    this.doorbell = frontDoorbells(memory)[front] as Doorbell;
     this.owners = new Int32Array(memory.owners);
     this.stages = new StageSampler(memory.stages, front);
     this.router = new Router({
@@ -107,6 +115,7 @@ export class Front {
   /** Hands the turn's commands over, sends replies, and goes to sleep until there are more. */
   endTurn(): void {
     this.turnScheduled = false;
+    strikeFront(this.control);
     if (this.router.unpublished > 0) this.handOver();
     this.doorbell.awake();
     const sent = this.pump.pump();
@@ -128,10 +137,14 @@ export class Front {
     return (this.links[worker] as Link).shard;
   }
 
-  /** Whether a segment was fenced off after a death in the middle of one of its commands. */
-  isFenced(segment: number): boolean {
-    const worker = Atomics.load(this.owners, segment);
-    return this.shardOf(worker).segmentAt(segment).fenced;
+  /** Segments that were fenced off after a death in the middle of one of their commands, and are not rebuilt. */
+  fencedSegments(): number[] {
+    const fenced: number[] = [];
+    for (let segment = 0; segment < this.segments; segment++) {
+      const worker = Atomics.load(this.owners, segment);
+      if (this.shardOf(worker).segmentAt(segment).fenced) fenced.push(segment);
+    }
+    return fenced;
   }
 
   private publishEarly(): void {

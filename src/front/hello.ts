@@ -17,7 +17,7 @@ export class Hello {
   private readonly ack: AckLevel;
   private readonly tail: Uint8Array;
 
-  constructor(ack: AckLevel, segments: number, maxHoldLifeMs: number) {
+  constructor(ack: AckLevel, segments: number, maxHoldLifeMs: number, fronts: number) {
     this.ack = ack;
     this.limits = {
       maxFrameBytes: MAX_FRAME_BYTES,
@@ -27,6 +27,7 @@ export class Hello {
       maxTtlMs: Math.min(MAX_TTL_MS, maxHoldLifeMs),
       maxHoldLifeMs,
       segments,
+      fronts,
     };
     const ackBytes = encode(ack);
     const limitBytes = encode(this.limits);

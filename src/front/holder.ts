@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 /**
  * Turns an authenticated subject into the two words by which the segments know a holder: the first 64 bits of
@@ -9,7 +9,7 @@ export class HolderHash {
   hi = 0;
   private readonly secret: Uint8Array;
 
-  constructor(secret: Uint8Array = randomBytes(32)) {
+  constructor(secret: Uint8Array) {
     this.secret = secret;
   }
 

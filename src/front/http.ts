@@ -12,8 +12,6 @@ import { isTrustedOrigin } from './origin.ts';
 export interface HttpOptions {
   front: Front;
   holders: HolderHash;
-  ready: () => boolean;
-  fenced: () => number[];
   stages: () => StageReport;
 }
 
@@ -113,12 +111,13 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
     });
   });
 
-  app.get('/v1/inspect', (res) => inspect(new Exchange(res), options));
+  app.get('/v1/inspect', (res) => inspect(new Exchange(res), front));
   app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
   app.get('/healthz', (res) => new Exchange(res).json(200, { status: 'ok' }));
   app.get('/readyz', (res) => {
     const exchange = new Exchange(res);
-    if (options.ready()) exchange.json(200, { status: 'ready', fencedSegments: options.fenced() });
+    if (!front.router.draining)
+      exchange.json(200, { status: 'ready', fencedSegments: front.fencedSegments() });
     else exchange.problem(503, 'UNAVAILABLE', 'the server is starting or stopping');
   });
   app.any('/*', (res, req) => {
@@ -134,12 +133,11 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
 const COUNTS = ['skus', 'openHolds', 'available', 'held', 'sold', 'total', 'keys', 'violations'] as const;
 
 /** Runs the invariant in every segment, one after the other, and adds up what they say. */
-function inspect(exchange: Exchange, options: HttpOptions): void {
-  const { front } = options;
+function inspect(exchange: Exchange, front: Front): void {
   const segments = front.segments;
   const sums: Record<string, number> = Object.fromEntries(COUNTS.map((name) => [name, 0]));
   const bad: Record<string, unknown>[] = [];
-  const fenced = options.fenced();
+  const fenced = front.fencedSegments();
   const call = new Call(front, 0, 0);
   const next = (segment: number): void => {
     if (segment === segments) {

@@ -12,6 +12,7 @@ import type { HolderHash } from './holder.ts';
 import { routeHttp } from './http.ts';
 import { encode } from './message.ts';
 import { isTrustedOrigin } from './origin.ts';
+import type { SocketCount } from './socket-count.ts';
 import { TICK_MS } from './stage-sampler.ts';
 import { readText, writeText } from './text.ts';
 
@@ -20,12 +21,10 @@ export interface SocketServerOptions {
   hello: Hello;
   holders: HolderHash;
   clock: Clock;
+  /** Open WebSockets of all fronts, and how many there may be. */
+  count: SocketCount;
   maxConnections: number;
   maxBackpressureBytes: number;
-  /** Whether commands are served now; /readyz says it. */
-  ready: () => boolean;
-  /** Segments that are fenced off. */
-  fenced: () => number[];
   /** What `GET /v1/stages` answers. */
   stages: () => StageReport;
 }
@@ -43,7 +42,10 @@ type Socket = uWS.WebSocket<Client> & { connection: Connection };
 const PATH = '/v1/ws';
 const DEFAULT_HOLDER = 'anonymous';
 
-/** WebSocket and HTTP on one port, by uWebSockets.js. Belongs to the thread that made it. */
+/**
+ * WebSocket and HTTP on one port, by uWebSockets.js. Belongs to the thread that made it. One listens; those of other threads get
+ * their sockets from it, see shareWith().
+ */
 export class SocketServer {
   private readonly options: SocketServerOptions;
   private readonly app: uWS.TemplatedApp;
@@ -91,6 +93,20 @@ export class SocketServer {
     });
   }
 
+  /** What the one that listens needs to know to hand sockets over to this one. */
+  get descriptor(): number {
+    return childrenOf(this.app).getDescriptor();
+  }
+
+  /**
+   * Deals out the sockets that come from now on, in turn, to this one and those of other threads, which must live as long as this one
+   * listens.
+   */
+  shareWith(descriptors: readonly number[]): void {
+    const app = childrenOf(this.app);
+    for (const descriptor of [this.descriptor, ...descriptors]) app.addChildAppDescriptor(descriptor);
+  }
+
   /** Takes no new connections from now on. */
   stopListening(): void {
     if (this.listenSocket === undefined) return;
@@ -111,7 +127,7 @@ export class SocketServer {
   }
 
   private upgrade(res: uWS.HttpResponse, req: uWS.HttpRequest, context: uWS.us_socket_context_t): void {
-    const { front, holders, maxConnections } = this.options;
+    const { front, holders, count, maxConnections } = this.options;
     const holder = req.getQuery('holder') ?? DEFAULT_HOLDER;
     const bytes = Buffer.byteLength(holder);
     if (bytes < 1 || bytes > MAX_HOLDER_BYTES) {
@@ -123,11 +139,10 @@ export class SocketServer {
       res.writeStatus('403 Forbidden').end(`pages of ${origin} may not use this server\n`);
       return;
     }
-    if (front.connections.count >= maxConnections || front.router.draining) {
+    const { draining } = front.router;
+    if (draining || !count.add(maxConnections)) {
       res.writeStatus('503 Service Unavailable').writeHeader('retry-after', '1');
-      res.end(
-        front.router.draining ? 'the server is stopping\n' : `${maxConnections} connections are open\n`,
-      );
+      res.end(draining ? 'the server is stopping\n' : `${maxConnections} connections are open\n`);
       return;
     }
     holders.run(holder);
@@ -185,8 +200,19 @@ export class SocketServer {
     this.sockets.delete(socket);
     const { connection } = socket;
     connection.sink = CLOSED_SINK;
+    this.options.count.remove();
     this.options.front.connections.close(connection);
   }
+}
+
+/** Handing sockets over between threads is left out of the types of uWebSockets.js. */
+interface Children {
+  getDescriptor(): number;
+  addChildAppDescriptor(descriptor: number): void;
+}
+
+function childrenOf(app: uWS.TemplatedApp): Children {
+  return app as unknown as Children;
 }
 
 /** A socket as the front's core sees it. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
-import type { Front } from '../front/front.ts';
+import { Durability } from '../shard/durability.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { planted } from '../storage/failpoints.ts';
 import { ServerExit } from './exit-codes.ts';
@@ -27,8 +27,6 @@ export interface DurableHooks {
 const MOST_POOL_THREADS = 8;
 /** Time that a snapshot under way gets when the server stops. */
 const UNFINISHED_MS = 200;
-/** How often it is looked whether the store stands still. */
-const STALL_LOOK_MS = 50;
 
 /** Everything by which a server outlives its process: the store, the thread that writes to it, snapshots, rebuilding. */
 export class Durable {
@@ -39,7 +37,6 @@ export class Durable {
   private readonly started: StartedStore;
   private readonly storage: StorageService;
   private maintenance: Maintenance | undefined;
-  private stallTimer: NodeJS.Timeout | undefined;
 
   private constructor(
     settings: Settings,
@@ -126,17 +123,12 @@ export class Durable {
     return this.started.summary;
   }
 
-  /** Begins what needs the front: it learns when the store stands still, and snapshots are taken. */
-  attach(front: Front): void {
+  /** Snapshots are taken from now on, and fenced segments rebuilt. */
+  maintain(): void {
     const { settings, started } = this;
-    this.stallTimer = setInterval(
-      () => front.setStalled(front.durability.stalled(performance.now(), settings.storeStallMs)),
-      STALL_LOOK_MS,
-    );
-    this.stallTimer.unref();
     this.maintenance = new Maintenance({
       memory: this.memory,
-      durability: front.durability,
+      durability: new Durability(this.memory),
       clock: clockFrom(started.anchor),
       pool: this.pool,
       storage: this.storage,
@@ -159,7 +151,6 @@ export class Durable {
    * was.
    */
   async stop(timeoutMs: number): Promise<boolean> {
-    clearInterval(this.stallTimer);
     // A snapshot that waits for a store that does not answer is ended with the pool.
     const maintained = this.maintenance?.stop();
     const whole = await this.storage.stop(timeoutMs);

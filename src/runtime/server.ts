@@ -1,15 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import type { AckLevel } from '../../protocol/ack.ts';
-import { anchorClock, clockFrom } from '../base/clock.ts';
+import { anchorClock } from '../base/clock.ts';
 import { segmentBytes } from '../core/layout.ts';
-import { Front } from '../front/front.ts';
-import { Hello } from '../front/hello.ts';
-import { HolderHash } from '../front/holder.ts';
-import { SocketServer } from '../front/socket-server.ts';
+import { FrontEnd, type FrontEndOptions } from '../front/front-end.ts';
 import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
-import { readStages } from '../shard/stage-reader.ts';
 import { StoreError } from '../storage/store.ts';
 import { Durable, type StoreEvent } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
+import { FrontThreads } from './front-threads.ts';
 import type { MaintenanceEvent } from './maintenance.ts';
 import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
@@ -23,6 +21,7 @@ export interface RunningServer {
   readonly url: string;
   /** HTTP address, without a path. */
   readonly httpUrl: string;
+  readonly fronts: number;
   readonly workers: number;
   readonly segments: number;
   readonly ack: AckLevel;
@@ -53,19 +52,18 @@ export interface ServerHooks {
 
 /** Without a store: what an acknowledgement promises. */
 const MEMORY_PROMISE = 'what is acknowledged survives a crashed worker, not a crashed process';
-const DRAIN_POLL_MS = 5;
 /** The store gets at least this long at a stop, whatever the commands under way have left of its time. */
 const LEAST_STORE_MS = 1000;
-/** Time that the last frames get to leave the socket buffers. */
-const FLUSH_MS = 50;
+/** Of the holders' hash, where no store keeps one. */
+const SECRET_BYTES = 32;
 
-/** Starts workers and front. Rejects with AddressInUseError, having ended what it started, when it cannot listen. */
+/** Starts workers and fronts. Rejects with AddressInUseError, having ended what it started, when it cannot listen. */
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
   const log = hooks.log ?? logToStderr;
   const onHopeless = hooks.onHopeless ?? endProcess;
   const stored = settings.store !== NO_STORE;
   const memory = allocate({
-    fronts: 1,
+    fronts: settings.fronts,
     workers: settings.workers,
     segments: settings.segments,
     segment: tablesOf(settings),
@@ -74,71 +72,65 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
   const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;
-  const anchor = durable?.anchor ?? anchorClock();
-  const clock = clockFrom(anchor);
-  const front = new Front({
+  const { ack, stopTimeoutMs } = settings;
+  const frontOptions: FrontEndOptions = {
     memory,
     front: 0,
-    clock,
-    borrow: settings.borrow === 'auto',
-    onFault: (error, segment) => {
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log({ worker: -1, event: 'died', detail, fencedSegment: segment });
-      if (segment >= 0) durable?.rebuild(segment);
-    },
+    anchor: durable?.anchor ?? anchorClock(),
+    // Several fronts are for machines with cores to spare, where a worker is woken soon. See Design decisions.
+    borrow: settings.borrow === 'auto' && settings.fronts === 1,
+    secret: durable?.secret ?? randomBytes(SECRET_BYTES),
+    ack,
+    maxHoldLifeMs: settings.maxHoldLifeMs,
+    maxConnections: settings.maxConnections,
+    maxBackpressureBytes: settings.maxBackpressureBytes,
+    storeStallMs: settings.storeStallMs,
+  };
+  const end = new FrontEnd(frontOptions, (error, segment) => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log({ worker: -1, event: 'died', detail, fencedSegment: segment });
+    if (segment >= 0) durable?.rebuild(segment);
   });
+  const { front, sockets } = end;
+  const further = new FrontThreads(frontOptions, (reason) => onHopeless(reason, ServerExit.HOPELESS));
   const supervisor = new Supervisor({
     memory,
-    anchor,
+    anchor: frontOptions.anchor,
     spins: settings.spins,
     stallMs: settings.stallMs,
     shardOf: (worker) => front.shardOf(worker),
     log,
-    wake: () => front.schedule(),
+    wake: () => {
+      front.schedule();
+      further.wake();
+    },
     onFenced: (segment) => durable?.rebuild(segment),
     onHopeless: (reason) => onHopeless(reason, ServerExit.HOPELESS),
   });
   await supervisor.start();
-
-  const { ack } = settings;
-  let serving = true;
-  durable?.attach(front);
-  const sockets = new SocketServer({
-    front,
-    hello: new Hello(ack, settings.segments, settings.maxHoldLifeMs),
-    holders: new HolderHash(durable?.secret),
-    clock,
-    maxConnections: settings.maxConnections,
-    maxBackpressureBytes: settings.maxBackpressureBytes,
-    ready: () => serving,
-    fenced: () => fencedSegments(front),
-    stages: () => {
-      front.stages.noteTimes();
-      return readStages(memory, clock());
-    },
-  });
+  durable?.maintain();
   let port: number;
   try {
+    const descriptors = await further.start();
     port = await sockets.listen(settings.host, settings.port);
+    if (descriptors.length > 0) sockets.shareWith(descriptors);
   } catch (error) {
-    sockets.destroy();
-    await supervisor.stop(settings.stopTimeoutMs);
-    await durable?.stop(settings.stopTimeoutMs);
+    end.destroy();
+    await further.close();
+    await supervisor.stop(stopTimeoutMs);
+    await durable?.stop(stopTimeoutMs);
     throw error;
   }
 
+  let stopping = false;
   const stop = async (): Promise<void> => {
-    if (!serving) return;
-    serving = false;
-    front.router.draining = true;
-    sockets.stopListening();
-    const deadline = performance.now() + settings.stopTimeoutMs;
-    while (front.router.inFlight > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
+    if (stopping) return;
+    stopping = true;
+    const deadline = performance.now() + stopTimeoutMs;
+    await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
-    sockets.closeAll(1001, 'the server is stopping');
-    await sleep(FLUSH_MS);
-    sockets.destroy();
+    await Promise.all([end.close(), further.close()]);
     if (!whole) {
       throw new StoreError(
         'AWAY',
@@ -153,6 +145,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     port,
     url: `ws://${authority}/v1/ws`,
     httpUrl: `http://${authority}`,
+    fronts: settings.fronts,
     workers: settings.workers,
     segments: settings.segments,
     ack,
@@ -181,14 +174,6 @@ function allocate(options: EngineOptions): EngineMemory {
         'Lower --holds-per-segment and --keys-per-segment, or raise the limit (ulimit -v).',
     );
   }
-}
-
-function fencedSegments(front: Front): number[] {
-  const fenced: number[] = [];
-  for (let segment = 0; segment < front.segments; segment++) {
-    if (front.isFenced(segment)) fenced.push(segment);
-  }
-  return fenced;
 }
 
 function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
@@ -223,8 +208,4 @@ const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['even
 function endProcess(reason: string, exitCode: number): void {
   process.stderr.write(`Holdfast ends: ${reason}\n`);
   process.exit(exitCode);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

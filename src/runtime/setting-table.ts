@@ -2,12 +2,14 @@ import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
 import type { SegmentOptions } from '../core/layout.ts';
 import { defaultSpins } from '../ring/idle.ts';
+import { MAX_FRONTS } from '../shard/memory.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
 export interface Settings {
   port: number;
   host: string;
+  fronts: number;
   workers: number;
   segments: number;
   holdsPerSegment: number;
@@ -106,10 +108,18 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     defaultText: '127.0.0.1',
     defaultFor: () => '127.0.0.1',
   },
+  fronts: count(
+    'threads',
+    1,
+    MAX_FRONTS,
+    1,
+    'threads that hold sockets, behind one port; connections are dealt out to them in turn',
+  ),
   workers: {
     ...count('threads', 1, 64, 1, 'threads that run segments; no more than there are segments'),
-    defaultText: 'cores less one, at least 1',
-    defaultFor: (cores, set) => Math.max(1, Math.min(cores - 1, 64, set.segments ?? DEFAULT_SEGMENTS)),
+    defaultText: 'cores less fronts, at least 1',
+    defaultFor: (cores, set) =>
+      Math.max(1, Math.min(cores - (set.fronts ?? 1), 64, set.segments ?? DEFAULT_SEGMENTS)),
   },
   segments: count('segments', 1, MAX_SEGMENTS, DEFAULT_SEGMENTS, 'slices that all SKUs are spread over'),
   holdsPerSegment: count('holds', 16, MAX_SLOTS, 1_048_576, 'holds that a segment keeps, open and ended'),
@@ -141,8 +151,8 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     86_400_000,
     'longest whole life of a hold, extensions included',
   ),
-  commandRingBytes: size(64 * KIB, GIB, 4 * MIB, 'command ring of each worker, a power of two'),
-  replyRingBytes: size(64 * KIB, GIB, 8 * MIB, 'reply ring of each worker, a power of two'),
+  commandRingBytes: size(64 * KIB, GIB, 4 * MIB, 'command ring of each front and worker, a power of two'),
+  replyRingBytes: size(64 * KIB, GIB, 8 * MIB, 'reply ring of each front and worker, a power of two'),
   maxConnections: count('sockets', 1, 1_000_000, 20_000, 'WebSocket connections at once; more are refused'),
   maxBackpressureBytes: size(
     64 * KIB,
@@ -152,15 +162,14 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
   ),
   spins: {
     ...count('turns', 0, 1_000_000, 0, 'empty turns that a thread makes before it sleeps'),
-    defaultText: `0, or ${defaultSpins(2, 1)} when there are more cores than workers and front`,
-    // The front is the one thread beside the workers.
-    defaultFor: (cores, set) => defaultSpins(cores, (set.workers ?? 1) + 1),
+    defaultText: `0, or ${defaultSpins(2, 1)} when there are more cores than workers and fronts`,
+    defaultFor: (cores, set) => defaultSpins(cores, (set.workers ?? 1) + (set.fronts ?? 1)),
   },
   borrow: {
     type: 'choice',
     unit: '',
     choices: ['auto', 'off'],
-    help: "whether the front runs a sleeping worker's segments itself when little is in flight",
+    help: "whether the front, if there is only one, runs a sleeping worker's segments itself when little is in flight",
     defaultText: 'auto',
     defaultFor: () => 'auto',
   },

@@ -45,10 +45,11 @@ export function loadSettings(sources: SettingsSources): Settings {
 
   const set = { ...fromFile, ...fromEnv, ...fromFlags };
   const cores = sources.cores ?? availableParallelism();
-  // Defaults that follow from others stand behind them: segments, then workers, then spins.
+  // Defaults that follow from others stand behind them: segments and fronts, then workers, then spins.
   const filled: Partial<Settings> = { ...set };
   for (const name of [
     'segments',
+    'fronts',
     'workers',
     'store',
     ...SETTINGS.map((setting) => setting.name),

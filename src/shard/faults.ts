@@ -1,4 +1,4 @@
-import { Control } from './memory.ts';
+import { Control, FrontControl } from './memory.ts';
 
 /**
  * Faults that a test plants in a worker through its control block: the next command of the named segment, before or
@@ -24,4 +24,11 @@ export function strike(control: Int32Array, segment: number): void {
   throw new Error(
     segment < 0 ? 'planted fault outside a command' : `planted fault in a command of segment ${segment}`,
   );
+}
+
+/** Strikes a front in whose control block a fault is planted. */
+export function strikeFront(control: Int32Array): void {
+  if (control[FrontControl.FAULT] === 0) return;
+  control[FrontControl.FAULT] = 0;
+  throw new Error('planted fault in a front');
 }

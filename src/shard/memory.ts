@@ -1,5 +1,5 @@
 import { type SegmentOptions, segmentBytes } from '../core/layout.ts';
-import { DOORBELL_BYTES } from '../ring/doorbell.ts';
+import { DOORBELL_BYTES, Doorbell } from '../ring/doorbell.ts';
 import { ringBytes } from '../ring/layout.ts';
 import { allocateStages, type StageMemory } from './stage-memory.ts';
 
@@ -40,10 +40,17 @@ export const Control = {
 /** Most fronts whose positions the control block has room for. */
 export const MAX_FRONTS = 32;
 
-/** Words of the block that a front shares with whoever wakes it. */
+/** Words of the block that a front shares with the others and with whoever wakes it. */
 export const FrontControl = {
   DOORBELL: 0,
-  WORDS: 32,
+  /** WebSockets that this front has open, and all that it ever had; the latter wraps around. */
+  CONNECTIONS: 32,
+  ACCEPTED: 33,
+  /** 1 when the front's thread has no socket left, and may end. */
+  ENDED: 34,
+  /** 1 has the front's next turn throw, for a test. */
+  FAULT: 35,
+  WORDS: 64,
 } as const;
 
 export const Lease = { FREE: 0, WORKER: 1, FRONT: 2 } as const;
@@ -178,6 +185,18 @@ function align(bytes: number): number {
 /** View of a worker's control block. */
 export function controlOf(memory: WorkerMemory): Int32Array {
   return new Int32Array(memory.sab, 0, Control.WORDS);
+}
+
+/** View of a front's control block. */
+export function frontControlOf(memory: EngineMemory, front: number): Int32Array {
+  const control = memory.fronts[front];
+  if (control === undefined) throw new RangeError(`there is no front ${front}`);
+  return new Int32Array(control);
+}
+
+/** The doorbell of each front. */
+export function frontDoorbells(memory: EngineMemory): Doorbell[] {
+  return memory.fronts.map((control) => new Doorbell(control, FrontControl.DOORBELL * 4));
 }
 
 /** View of the storage thread's control block. */

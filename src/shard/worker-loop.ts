@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { IdleStrategy } from '../ring/idle.ts';
 import { strike } from './faults.ts';
-import { Control, type EngineMemory, FrontControl, Lease } from './memory.ts';
+import { Control, type EngineMemory, frontDoorbells, Lease } from './memory.ts';
 import { Shard } from './shard.ts';
 import { ThreadClock } from './thread-clock.ts';
 
@@ -32,7 +32,7 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
   const own = memory.workers[worker];
   if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
   const doorbell = new Doorbell(own.sab, own.doorbell);
-  const fronts = memory.fronts.map((front) => new Doorbell(front, FrontControl.DOORBELL * 4));
+  const fronts = frontDoorbells(memory);
   const idle = new IdleStrategy(doorbell, { spins, maxSleepMs: IDLE_SLEEP_MS });
   const stopping = (): boolean => Atomics.load(control, Control.STOP) !== 0;
   const ready = (): boolean => shard.waiting() || stopping();

@@ -5,7 +5,7 @@ import { Doorbell } from '../ring/doorbell.ts';
 import {
   durableWord,
   type EngineMemory,
-  FrontControl,
+  frontDoorbells,
   StorageControl,
   storageControlOf,
 } from '../shard/memory.ts';
@@ -37,7 +37,7 @@ export class GroupCommit {
     this.writer = writer;
     this.control = storageControlOf(storage);
     this.doorbell = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
-    this.fronts = memory.fronts.map((front) => new Doorbell(front, FrontControl.DOORBELL * 4));
+    this.fronts = frontDoorbells(memory);
     this.publications = new Publications(memory.stages);
     this.rings = memory.workers.map((own) => new RingConsumer(own.sab, own.events, own.eventRingBytes));
   }

@@ -52,6 +52,7 @@ test('the defaults are those that are documented', () => {
   expect(load({})).toEqual({
     port: 7070,
     host: '127.0.0.1',
+    fronts: 1,
     workers: 3,
     segments: 64,
     holdsPerSegment: 1_048_576,
@@ -89,6 +90,10 @@ describe('the defaults that follow from the machine', () => {
     [2, {}, { workers: 1, spins: 0 }],
     [8, {}, { workers: 7, spins: 0 }],
     [200, {}, { workers: 64, spins: 500 }],
+    [8, { fronts: 3 }, { workers: 5, spins: 0 }],
+    [2, { fronts: 2 }, { workers: 1, spins: 0 }],
+    [8, { fronts: 2, workers: 6 }, { workers: 6, spins: 0 }],
+    [8, { fronts: 2, workers: 5 }, { workers: 5, spins: 500 }],
     [8, { segments: 4 }, { workers: 4, spins: 500 }],
     [4, { workers: 3 }, { workers: 3, spins: 0 }],
     [4, { workers: 4 }, { workers: 4, spins: 0 }],

@@ -10,15 +10,20 @@ it.each([
   ['the beginning of time', 0],
   ['the end of it', Number.MAX_SAFE_INTEGER],
 ])('hello says the same in bytes and in text: %s', (_name, now) => {
-  const hello = new Hello('memory', 64, 3 * MAX_TTL_MS);
+  const hello = new Hello('memory', 64, 3 * MAX_TTL_MS, 2);
   const [said, ...rest] = decodeAll(hello.bytes(now)) as unknown[][];
   expect(rest).toEqual([]);
   expect(said.slice(0, 5)).toEqual([PUSH, Push.HELLO, PROTOCOL_VERSION, now, 'memory']);
-  expect(said[5]).toMatchObject({ segments: 64, maxTtlMs: MAX_TTL_MS, maxFrameBytes: MAX_FRAME_BYTES });
+  expect(said[5]).toMatchObject({
+    segments: 64,
+    fronts: 2,
+    maxTtlMs: MAX_TTL_MS,
+    maxFrameBytes: MAX_FRAME_BYTES,
+  });
   expect(hello.message(now)).toEqual(said);
 });
 
 it('hello promises no longer time to live than a hold may have', () => {
-  const [, , , , , limits] = new Hello('memory', 1, 5000).message(0);
+  const [, , , , , limits] = new Hello('memory', 1, 5000, 1).message(0);
   expect(limits).toMatchObject({ maxTtlMs: 5000, maxHoldLifeMs: 5000, segments: 1 });
 });

@@ -49,7 +49,7 @@ const LAYERS: Record<string, Layer> = {
   },
   'src/client': { folders: ['protocol'], packages: ['msgpackr'], node: [] },
   workers: {
-    folders: ['src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    folders: ['src/front', 'src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
     packages: 'any',
     node: 'any',
   },

@@ -17,10 +17,10 @@ const events: WorkerEvent[] = [];
 const SEGMENTS = 8;
 const WORKERS = 2;
 
-async function start(borrow: 'auto' | 'off'): Promise<void> {
+async function start(borrow: 'auto' | 'off', fronts: number): Promise<void> {
   events.length = 0;
   server = await startHere(
-    { segments: SEGMENTS, workers: WORKERS, borrow, stallMs: 400 },
+    { segments: SEGMENTS, workers: WORKERS, borrow, fronts, stallMs: 400 },
     { log: (event) => 'worker' in event && events.push(event) },
   );
   client = await RawClient.connect(server.url);
@@ -46,17 +46,21 @@ async function stockAll(): Promise<void> {
   }
 }
 
-describe.each(['off', 'auto'] as const)('a worker that dies mid-sale (borrow %s)', (borrow) => {
+describe.each([
+  ['off', 1],
+  ['auto', 1],
+  ['auto', 2],
+] as const)('a worker that dies mid-sale (borrow %s, %d fronts)', (borrow, fronts) => {
   const faults: [string, number][] = [
     ['throws within a command', Fault.THROW],
     ['exits within a command', Fault.EXIT],
     ['never comes back from a command', Fault.LOOP],
   ];
   // A front that stands in for the worker would itself loop or end, and the process with it; see Design decisions.
-  it.each(borrow === 'auto' ? faults.slice(0, 1) : faults)(
+  it.each(borrow === 'auto' && fronts === 1 ? faults.slice(0, 1) : faults)(
     '%s: its segment is fenced off, every command is answered, the others carry on',
     async (_, fault) => {
-      await start(borrow);
+      await start(borrow, fronts);
       await stockAll();
       const stop = { now: false };
       const counts = new Map<string, number>();
@@ -97,7 +101,7 @@ describe.each(['off', 'auto'] as const)('a worker that dies mid-sale (borrow %s)
     ['throws between commands', Fault.THROW_IDLE],
     ['hangs between commands', Fault.LOOP_IDLE],
   ])('%s: a new thread adopts its segments as they are', async (_, fault) => {
-    await start(borrow);
+    await start(borrow, fronts);
     await stockAll();
     const holds = await client.callAll(
       Array.from({ length: SEGMENTS }, (_, segment) => [Op.HOLD, sku(segment), 2, 60_000]),

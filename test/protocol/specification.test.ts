@@ -77,7 +77,7 @@ describe('the examples are one conversation', () => {
 
   test('that begins with what the server says', () => {
     const { maxHoldLifeMs } = DEFAULT_SEGMENT_OPTIONS;
-    const said = new Hello('memory', SEGMENTS, maxHoldLifeMs).bytes(startMs);
+    const said = new Hello('memory', SEGMENTS, maxHoldLifeMs, 1).bytes(startMs);
     expect(toHex(said)).toBe(toHex(hello?.bytes as Uint8Array));
   });
 

@@ -1,0 +1,92 @@
+import type { AckLevel } from '../../protocol/ack.ts';
+import { type ClockAnchor, clockFrom } from '../base/clock.ts';
+import type { EngineMemory } from '../shard/memory.ts';
+import { readStages } from '../shard/stage-reader.ts';
+import { Front } from './front.ts';
+import { Hello } from './hello.ts';
+import { HolderHash } from './holder.ts';
+import { SocketCount } from './socket-count.ts';
+import { SocketServer } from './socket-server.ts';
+
+/** Can be handed to a thread as it is. */
+export interface FrontEndOptions {
+  memory: EngineMemory;
+  /** Which of the fronts this is. */
+  front: number;
+  anchor: ClockAnchor;
+  borrow: boolean;
+  /** Of the holders' hash; the same for all fronts. */
+  secret: Uint8Array;
+  ack: AckLevel;
+  maxHoldLifeMs: number;
+  maxConnections: number;
+  maxBackpressureBytes: number;
+  /** A store that makes nothing durable for this long stands still. */
+  storeStallMs: number;
+}
+
+const DRAIN_POLL_MS = 5;
+/** How often it is looked whether the store stands still. */
+const STALL_LOOK_MS = 50;
+/** Time that the last frames get to leave the socket buffers. */
+const FLUSH_MS = 50;
+
+/** A front with its sockets, on whichever thread it runs. */
+export class FrontEnd {
+  readonly front: Front;
+  readonly sockets: SocketServer;
+  private readonly stallTimer: NodeJS.Timeout | undefined;
+
+  /** @param onFault told of a borrowed shard that threw */
+  constructor(options: FrontEndOptions, onFault: (error: unknown, segment: number) => void) {
+    const { memory, front, borrow, storeStallMs } = options;
+    const clock = clockFrom(options.anchor);
+    this.front = new Front({ memory, front, clock, borrow, onFault });
+    this.sockets = new SocketServer({
+      front: this.front,
+      hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),
+      holders: new HolderHash(options.secret),
+      clock,
+      count: new SocketCount(memory, front),
+      maxConnections: options.maxConnections,
+      maxBackpressureBytes: options.maxBackpressureBytes,
+      stages: () => {
+        this.front.stages.noteTimes();
+        return readStages(memory, clock());
+      },
+    });
+    if (memory.storage !== undefined) {
+      const { durability } = this.front;
+      const look = (): void => this.front.setStalled(durability.stalled(performance.now(), storeStallMs));
+      this.stallTimer = setInterval(look, STALL_LOOK_MS);
+      this.stallTimer.unref();
+    }
+  }
+
+  /** Takes no new connections and no more commands. Resolves when those under way are answered, or after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    const { router } = this.front;
+    router.draining = true;
+    this.sockets.stopListening();
+    const deadline = performance.now() + timeoutMs;
+    while (router.inFlight > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
+    clearInterval(this.stallTimer);
+  }
+
+  /** Closes every connection in order, and what is left a moment later without. */
+  async close(): Promise<void> {
+    this.sockets.closeAll(1001, 'the server is stopping');
+    await sleep(FLUSH_MS);
+    this.destroy();
+  }
+
+  /** Drops every connection. */
+  destroy(): void {
+    clearInterval(this.stallTimer);
+    this.sockets.destroy();
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
