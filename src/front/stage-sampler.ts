@@ -120,6 +120,8 @@ export class StageSampler {
     const { active, idle } = performance.eventLoopUtilization();
     this.views.times[0] = active * 1000;
     this.views.times[1] = idle * 1000;
+    const { user, system } = process.threadCpuUsage();
+    this.views.times[2] = user + system;
   }
 
   /** Returns 0 when all slots are taken. */

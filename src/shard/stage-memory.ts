@@ -4,7 +4,7 @@ import { STAGES } from './stage-report.ts';
 /**
  * Where the stage clocks keep what they read. One buffer for each front; every cell has one writer at a time:
  *
- *     header      how many commands one sample stands for; the front's busy and idle time
+ *     header      how many commands one sample stands for; the front's busy, idle and CPU time
  *     counts      for each worker: see Counts
  *     slots       for each command that is being timed, when it passed which point; a command carries its slot's number along
  *     histograms  for each worker and stage: the sum of times, then the buckets
@@ -57,7 +57,7 @@ export function allocateStages(fronts: number, workers: number): StageMemory {
 export class FrontStages {
   /** sampledOneIn. */
   readonly header: Int32Array;
-  /** Busy and idle time of the front's thread, µs. */
+  /** Busy, idle and CPU time of the front's thread, µs. */
   readonly times: Float64Array;
   readonly slots: Int32Array;
   private readonly memory: StageMemory;
@@ -69,7 +69,7 @@ export class FrontStages {
     this.memory = memory;
     this.sab = sab;
     this.header = new Int32Array(sab, 0, 1);
-    this.times = new Float64Array(sab, 8, 2);
+    this.times = new Float64Array(sab, 8, 3);
     this.slots = new Int32Array(sab, slotsOffset(memory.workers), SLOTS * Slot.WORDS);
   }
 
@@ -90,8 +90,8 @@ export function histogramStart(stage: number): number {
   return stage * HISTOGRAM_WORDS;
 }
 
-/** What a worker's thread, or the storage thread, did with its time, in µs. */
-export const ThreadTime = { STARTED: 0, BUSY: 1, IO: 2, IO_KIND: 3 } as const;
+/** What a worker's thread, or the storage thread, did with its time, in µs; CPU is what it had a core for. */
+export const ThreadTime = { STARTED: 0, BUSY: 1, IO: 2, IO_KIND: 3, CPU: 4 } as const;
 export const IoKind = { DISK: 0, NETWORK: 1 } as const;
 
 /** View of a thread's times: of a worker by its number, of the storage thread by the number of workers. */

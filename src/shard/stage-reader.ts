@@ -26,6 +26,7 @@ export function readStages(memory: EngineMemory, atMs: number): StageReport {
         name: `front-${front}`,
         busyUs: Math.round(times[0] as number),
         idleUs: Math.round(times[1] as number),
+        cpuUs: Math.round(times[2] as number),
       })),
       ...workers.map((worker) => readThread(memory, worker, `shard-${worker}`)),
       ...(memory.storage === undefined ? [] : [readStorage(memory)]),
@@ -40,7 +41,8 @@ function readThread(memory: EngineMemory, thread: number, name: string): ThreadT
   const busyUs = Math.round(times[ThreadTime.BUSY] as number);
   const ioUs = Math.round(times[ThreadTime.IO] as number);
   const aliveUs = startedUs === 0 ? 0 : monotonicMs() * 1000 - startedUs;
-  return { name, busyUs, idleUs: Math.max(0, Math.round(aliveUs - busyUs - ioUs)) };
+  const cpuUs = Math.round(times[ThreadTime.CPU] as number);
+  return { name, busyUs, idleUs: Math.max(0, Math.round(aliveUs - busyUs - ioUs)), cpuUs };
 }
 
 function readStorage(memory: EngineMemory): ThreadTimes {

@@ -20,12 +20,17 @@ export interface StageHistogram {
   readonly buckets: readonly number[];
 }
 
-/** What a thread did with its time since it started. The parts add up to that time. */
+/** What a thread did with its time since it started. Busy, idle and I/O add up to that time. */
 export interface ThreadTimes {
   /** front-0, shard-0, storage. */
   readonly name: string;
   readonly busyUs: number;
   readonly idleUs: number;
+  /**
+   * What it had a core for, up to 0.1 s behind. A thread that has to wait for a core counts as busy, so that on a machine with fewer
+   * cores than busy threads this is less than busyUs. It includes what system calls took.
+   */
+  readonly cpuUs: number;
   /** Of the storage thread only: waiting until the store has made something durable, by fdatasync or in Redis. */
   readonly ioUs?: number;
   readonly waitsFor?: 'disk' | 'network';

@@ -196,6 +196,7 @@ describe('the same over HTTP', () => {
     expect(status).toBe(200);
     expect(report).toMatchObject({ atMs: expect.any(Number), fronts: 1, sampledOneIn: expect.any(Number) });
     expect(threads.map(({ name }) => name)).toEqual(['front-0', 'shard-0', 'shard-1']);
+    for (const thread of threads) expect(thread).toMatchObject({ cpuUs: expect.any(Number) });
   });
 
   it('is alive and ready', async () => {

@@ -91,8 +91,8 @@ describe('two reports', () => {
     sampledOneIn: 4,
     bucketUpperUs: upperUs,
     threads: [
-      { name: 'front-0', busyUs, idleUs: atMs * 1000 - busyUs },
-      { name: 'storage', busyUs: atMs * 100, idleUs: atMs * 400, ioUs: atMs * 500 },
+      { name: 'front-0', busyUs, idleUs: atMs * 1000 - busyUs, cpuUs: busyUs },
+      { name: 'storage', busyUs: atMs * 100, idleUs: atMs * 400, ioUs: atMs * 500, cpuUs: atMs * 100 },
     ],
     workers: queues.map((queue, worker) => ({
       worker,
