@@ -8,6 +8,12 @@ import { type JournalWriter, StoreError } from './store.ts';
 const IDLE_SLEEP_MS = 20;
 /** With much to do, it gets one after this many groups. */
 const GROUPS_PER_TURN = 32;
+/**
+ * A group of so many bytes, some 180 holds, tells of a load under which replies wait in queues anyway. The next one then begins so long
+ * after it at the soonest, and is larger: each group costs a sync and several wake-ups, which take the cores from the other threads.
+ */
+const PACED_BYTES = 8 << 10;
+const PACE_MS = 1;
 /** Between two attempts at a store that is full or away. */
 const RETRY_MS = 100;
 
@@ -26,10 +32,12 @@ export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptio
   const group = new GroupCommit(memory, writer);
   const time = new ThreadClock(memory.stages, memory.workers.length);
   const ready = (): boolean => group.waiting() || group.stopping;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
   for (;;) {
     const startedMs = performance.now();
     const waitedMs = time.waitedMs;
-    if (group.gather() === 0) {
+    const bytes = group.gather();
+    if (bytes === 0) {
       if (group.stopping) return;
       const rung = group.doorbell.sleep(IDLE_SLEEP_MS, ready);
       if (group.waiting()) continue;
@@ -40,7 +48,10 @@ export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptio
     }
     await commit(writer, time, onTrouble);
     group.publish();
-    time.busy(performance.now() - startedMs - (time.waitedMs - waitedMs));
+    const tookMs = performance.now() - startedMs;
+    time.busy(tookMs - (time.waitedMs - waitedMs));
+    const pauseMs = PACE_MS - tookMs;
+    if (bytes >= PACED_BYTES && pauseMs > 0) Atomics.wait(pause, 0, 0, pauseMs);
     if (group.groups % GROUPS_PER_TURN === 0) await turn();
   }
 }
