@@ -42,6 +42,8 @@ export class ServerProcess {
   private constructor(name: string, args: readonly string[]) {
     this.name = name;
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+      // Huge pages as scripts/holdfast has them; every server gets the same.
+      env: { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     // Before whoever removes the files that it has open.

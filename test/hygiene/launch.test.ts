@@ -63,6 +63,42 @@ describe.each(Object.entries(LAYOUTS))('the launcher in %s', (_name, build) => {
   });
 });
 
+describe('the launcher and huge pages', () => {
+  const show = `console.log(process.env.GLIBC_TUNABLES ?? 'none');`;
+  const TUNABLE = 'glibc.malloc.hugetlb=1';
+
+  it.each([
+    ['asks for them', {}, TUNABLE],
+    [
+      'keeps what else is tuned',
+      { GLIBC_TUNABLES: 'glibc.malloc.check=0' },
+      `glibc.malloc.check=0:${TUNABLE}`,
+    ],
+    ['does without when told to', { HOLDFAST_HUGE_PAGES: 'off' }, 'none'],
+  ])('%s', async (_name, env, tunables) => {
+    const child = spawn('/bin/sh', [showing(show)], { env: { PATH: process.env.PATH, ...env } });
+    expect((await firstLine(child)).trim()).toBe(tunables);
+  });
+
+  it('refuses what is neither on nor off', async () => {
+    const env = { PATH: process.env.PATH, HOLDFAST_HUGE_PAGES: 'maybe' };
+    const child = spawn('/bin/sh', [showing(show)], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr.on('data', (chunk) => {
+      errors += chunk;
+    });
+    const [code] = await once(child, 'close');
+    expect([code, errors]).toEqual([2, expect.stringContaining('"maybe"; it can be on or off')]);
+  });
+
+  function showing(program: string): string {
+    const folder = mkdtempSync(join(scratch, 'checkout-'));
+    put(join(folder, 'src/cli/main.ts'), program);
+    addPinnedNode(folder);
+    return addLauncher(folder);
+  }
+});
+
 it('says what is missing where there is no Node 22', async () => {
   const folder = mkdtempSync(join(scratch, 'bare-'));
   put(join(folder, 'src/cli/main.ts'), PROGRAM);
