@@ -38,7 +38,7 @@ export class Crowd {
   private readonly all = new Set<Session>();
   /** What each holder sent lately, to send it again. */
   private readonly recent = new Map<string, Command[]>();
-  private readonly usedIndices = new Set<number>();
+  private readonly usedPlaces = new Set<string>();
   private readonly hash = new SkuHash();
   private opened = 0;
   private readonly settled: (sku: string, answer: readonly unknown[]) => void;
@@ -196,16 +196,17 @@ export class Crowd {
     const { prng, engine, scenario } = this.world;
     const base = prng.oneIn(4) ? 0x200000000 : 1;
     const first = base + this.opened++ * REQUESTS_APART;
-    const session = new Session(holder, mode, first, scenario.backlogBytes, {
+    const session = new Session(holder, mode, engine.pickFront(), first, scenario.backlogBytes, {
       delivered: (to, message) => this.delivered(to, message),
       closed: (closed, why) => this.closed(closed, why),
     });
     const name = Buffer.from(holder);
     this.hash.run(name, 0, name.length);
-    session.connection = engine.front.connections.add(session, this.hash.lo, this.hash.hi);
+    session.connection = engine.fronts[session.front].connections.add(session, this.hash.lo, this.hash.hi);
     const { index } = session.connection;
-    if (this.usedIndices.has(index)) this.world.count('index-reused');
-    this.usedIndices.add(index);
+    const place = `${session.front}:${index}`;
+    if (this.usedPlaces.has(place)) this.world.count('index-reused');
+    this.usedPlaces.add(place);
     this.all.add(session);
     this.world.trace.note('open', [index, mode], () => holder);
     return session;
@@ -220,7 +221,7 @@ export class Crowd {
     );
     const sent = judge.sending(session, commands);
     const claims = engine.watchClaims(() => {
-      engine.front.onFrame(session.connection, frame, session.mode);
+      engine.fronts[session.front].onFrame(session.connection, frame, session.mode);
     });
     // The socket layer's buffer is gone as soon as the frame is taken.
     frame.fill(0xc1);
@@ -249,7 +250,7 @@ export class Crowd {
     count(`closed-${why.replace(' ', '-')}`);
     judge.closed(session);
     this.all.delete(session);
-    engine.front.connections.close(session.connection);
+    engine.fronts[session.front].connections.close(session.connection);
     // What asks the next question on hearing an answer does so from within the pump, or from within the router.
     if (why === 'answered' && this.world.prng.oneIn(3)) this.call(session.holder);
   }

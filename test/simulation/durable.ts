@@ -184,9 +184,9 @@ class DurableSimulation extends Simulation<DurableJudge> {
 
   private lookForStall(): void {
     const { engine, judge } = this;
-    const stalled = engine.front.durability.stalled(engine.now, this.scenario.stallMs);
+    const stalled = engine.fronts[0].durability.stalled(engine.now, this.scenario.stallMs);
     if (stalled && !judge.refusing) this.count('stalled');
-    engine.front.setStalled(stalled);
+    for (const front of engine.fronts) front.setStalled(stalled);
     judge.refusing = stalled;
     // From here on some have read what may be lost: replies that were parked wait, also when it is over.
     judge.readsAhead ||= stalled;
@@ -222,7 +222,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
     engine.pumpStalled = false;
     machine.calm();
     machine.meanwhile = undefined;
-    engine.front.setStalled(false);
+    for (const front of engine.fronts) front.setStalled(false);
     judge.refusing = false;
     crowd.readAll();
     engine.adoptAll();
@@ -334,7 +334,7 @@ class DurableSimulation extends Simulation<DurableJudge> {
     mutation.storage?.(this.storage);
     this.maintenance = new SimMaintenance({
       memory,
-      durability: this.engine.front.durability,
+      durability: this.engine.fronts[0].durability,
       storage: this.storage,
       store: possession.store,
       identity: possession.identity,

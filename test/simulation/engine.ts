@@ -42,7 +42,8 @@ export interface EngineWatch extends Observer {
 /** Front, rings, shards, segments, supervisor and clock of one run. */
 export class SimEngine {
   readonly memory: EngineMemory;
-  readonly front: Front;
+  /** The first is the main thread's, which takes over from the dead. */
+  readonly fronts: readonly Front[];
   readonly workers: readonly SimWorker[];
   now: number;
   /** Segments that were fenced off since somebody last looked. */
@@ -71,7 +72,7 @@ export class SimEngine {
     this.now = startMs;
     for (const worker of memory.workers.keys()) this.setRings(worker, scenario.ringStart);
     this.taps = memory.workers.map((_, worker) => new Tap(worker, watch, count));
-    this.front = this.openFront(watch, mutation);
+    this.fronts = memory.fronts.map((_, front) => this.openFront(front, watch, mutation));
     this.workers = memory.workers.map((_, worker) => {
       const skewMs = prng.below(scenario.skewMs + 1);
       return new SimWorker(worker, {
@@ -97,11 +98,22 @@ export class SimEngine {
     return claims;
   }
 
-  /** One turn of the front's event loop. */
-  turn(): void {
+  /** The front that a connection comes to, or that has its turn. */
+  pickFront(): number {
+    const { length } = this.fronts;
+    return length === 1 ? 0 : this.prng.below(length);
+  }
+
+  /** One turn of a front's event loop. */
+  turn(front = this.pickFront()): void {
     const before = this.total(Control.BORROWED);
-    this.front.endTurn();
+    this.fronts[front].endTurn();
     if (this.total(Control.BORROWED) !== before) this.count('borrowed');
+  }
+
+  /** A turn of every front. */
+  turnAll(): void {
+    for (const front of this.fronts.keys()) this.turn(front);
   }
 
   /** Segments that a death has struck and that nobody has looked after yet. */
@@ -145,7 +157,7 @@ export class SimEngine {
   /** Puts what a dead thread left behind in order and a new thread in its place, as the supervisor does. */
   private adopt(worker: SimWorker): void {
     if (worker.phase !== 'dead') return;
-    const shard = this.front.shardOf(worker.number);
+    const shard = this.fronts[0].shardOf(worker.number);
     if (Atomics.load(shard.control, Control.LEASE) === Lease.WORKER) {
       const fenced = shard.adopt(Lease.FRONT);
       shard.release();
@@ -169,10 +181,10 @@ export class SimEngine {
     }
   }
 
-  private openFront(watch: EngineWatch, mutation: Mutation): Front {
+  private openFront(number: number, watch: EngineWatch, mutation: Mutation): Front {
     const front = new Front({
       memory: this.memory,
-      front: 0,
+      front: number,
       clock: () => this.now,
       borrow: this.scenario.borrow,
       onFault: (error, segment) => {

@@ -14,10 +14,11 @@ import { type Command, describe } from './commands.ts';
 import { hasEventRoom } from './event-ring.ts';
 import { SegmentHistory } from './history.ts';
 import { Ledger } from './ledger.ts';
+import { bytesOf, Lines } from './lines.ts';
 import { isEqual, SegmentModel } from './model.ts';
 import type { Sent, Session } from './session.ts';
 import type { HoldRecord } from './shelf.ts';
-import type { Observer } from './tap.ts';
+import type { Observer, RingPair } from './tap.ts';
 
 /** Something that must not happen, and which promise it breaks. */
 export interface Violation {
@@ -25,20 +26,9 @@ export interface Violation {
   readonly what: string;
 }
 
-/** What is under way to one worker. */
-interface Line {
-  /** Commands in its ring, in the order in which they were put there. */
-  readonly waiting: Sent[];
-  /** Bytes of the ring that they take, and those applied whose room was not given back yet. */
-  waitingBytes: number;
-  appliedBytes: number;
-}
-
 /** A hold is ended when the 8 ms of its bucket are over. */
 const BUCKET_MS = 8;
 const MOST_VIOLATIONS = 20;
-/** Array header and op. */
-const BYTES_BEFORE_REQUEST = 2;
 /** What a worker wants of its event ring before it runs commands: as much as 16 can cause. */
 const COMMANDS_EVENT_BYTES = 16 * MAX_COMMAND_EVENT_BYTES;
 const LONGEST_RECORD = recordBytes(COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES);
@@ -55,7 +45,7 @@ export class Judge implements Observer {
   readonly histories: readonly SegmentHistory[];
   protected memory: EngineMemory;
   private headers: readonly Float64Array[];
-  private lines: readonly Line[];
+  private lines: Lines;
   private readonly owners: Int32Array;
   protected readonly clock: () => number;
   protected readonly count: (what: string) => void;
@@ -75,7 +65,7 @@ export class Judge implements Observer {
     this.count = count;
     this.owners = new Int32Array(memory.owners);
     this.ledger = new Ledger(memory.segmentOptions, skewMs, (kind, what) => this.violate(kind, what));
-    this.lines = emptyLines(memory);
+    this.lines = new Lines(memory);
     this.histories = memory.segments.map((_, number) => new SegmentHistory(() => this.newModel(number)));
     this.models = memory.segments.map((_, number) => this.newModel(number));
   }
@@ -84,7 +74,7 @@ export class Judge implements Observer {
   protected turnTo(memory: EngineMemory): void {
     this.memory = memory;
     this.headers = headersOf(memory);
-    this.lines = emptyLines(memory);
+    this.lines = new Lines(memory);
   }
 
   violate(kind: string, what: string): void {
@@ -121,7 +111,7 @@ export class Judge implements Observer {
     for (const [at, fits] of claims.entries()) {
       const sent = wanted[at];
       if (sent === undefined) return;
-      const line = this.lines[this.owners[sent.command.segment]];
+      const line = this.lines.of({ worker: this.owners[sent.command.segment], front: session.front });
       const bytes = bytesOf(sent.command);
       if (fits) {
         line.waiting.push(sent);
@@ -139,14 +129,15 @@ export class Judge implements Observer {
     }
   }
 
-  answered(worker: number, tag: number, reply: unknown[], now: number, refused: boolean): void {
-    const line = this.lines[worker];
+  answered(pair: RingPair, tag: number, reply: unknown[], now: number, refused: boolean): void {
+    const { worker, front } = pair;
+    const line = this.lines.of(pair);
     const sent = line.waiting.shift();
     const [request, ...answer] = reply;
     if (sent === undefined || sent.command.request !== request || sent.session.connection.index !== tag) {
       this.violate(
         'order',
-        `worker ${worker} answers request ${request} of ${tag}, which is not the next one`,
+        `worker ${worker} answers request ${request} of ${tag} at front ${front}, which is not the next one`,
       );
       return;
     }
@@ -185,8 +176,8 @@ export class Judge implements Observer {
     this.histories[segment].whole = this.histories[segment].lsn;
   }
 
-  published(worker: number): void {
-    this.lines[worker].appliedBytes = 0;
+  published(pair: RingPair): void {
+    this.lines.of(pair).appliedBytes = 0;
   }
 
   adopted(worker: number, fenced: number, struck: number, inCommand: boolean): void {
@@ -272,23 +263,22 @@ export class Judge implements Observer {
   }
 
   /** All that was sent is worked off now: everything must be answered. */
-  drained(sessions: Iterable<Session>, front: Front): void {
-    for (const [worker, line] of this.lines.entries()) {
-      if (line.waiting.length > 0)
-        this.violate('stuck', `${line.waiting.length} commands wait for worker ${worker}`);
+  drained(sessions: Iterable<Session>, fronts: readonly Front[]): void {
+    for (const { waiting } of this.lines.all) {
+      if (waiting.length > 0) this.violate('stuck', `${waiting.length} commands wait for their worker`);
     }
     for (const { holder, outstanding, connection } of sessions) {
       if (outstanding.size > 0) this.violate('reply', `${outstanding.size} replies to ${holder} are missing`);
       if (connection.inFlight !== 0)
         this.violate('reply', `${connection.inFlight} in flight when all is answered`);
     }
-    const { slots } = front.connections as unknown as { slots: unknown[] };
-    const taken = slots.filter((connection) => connection !== undefined).length;
-    if (taken !== front.connections.count) {
-      this.violate('leak', `${taken} indices are taken by ${front.connections.count} connections`);
+    for (const { connections, router } of fronts) {
+      const { slots } = connections as unknown as { slots: unknown[] };
+      const taken = slots.filter((connection) => connection !== undefined).length;
+      if (taken !== connections.count)
+        this.violate('leak', `${taken} indices are taken by ${connections.count} connections`);
+      if (router.inFlight !== 0) this.violate('reply', `a front counts ${router.inFlight} in flight`);
     }
-    if (front.router.inFlight !== 0)
-      this.violate('reply', `the front counts ${front.router.inFlight} in flight`);
   }
 
   /** READ of a SKU once every deadline is past: nothing is held any more, and all is accounted for. */
@@ -306,8 +296,11 @@ export class Judge implements Observer {
   }
 
   /** Whether anything is under way. */
-  busy(front: Front): boolean {
-    return front.router.inFlight > 0 || this.lines.some((line) => line.waiting.length > 0);
+  busy(fronts: readonly Front[]): boolean {
+    return (
+      fronts.some(({ router }) => router.inFlight > 0) ||
+      this.lines.all.some((line) => line.waiting.length > 0)
+    );
   }
 
   /** Deadline of the last hold to end, in segments that are in service; 0 when nothing is held. */
@@ -383,17 +376,8 @@ function headersOf(memory: EngineMemory): Float64Array[] {
   return memory.segments.map((sab) => new Float64Array(sab, 0, Header.WORDS / 2));
 }
 
-function emptyLines(memory: EngineMemory): Line[] {
-  return memory.workers.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
-}
-
 /** Of these commands of a frame, those before the one that makes the rest unreadable. */
 function untilBroken(frame: readonly Sent[], some: readonly Sent[]): readonly Sent[] {
   const broken = frame.findIndex((sent) => sent.command.flaw?.breaks);
   return broken < 0 ? some : some.filter((sent) => frame.indexOf(sent) < broken);
-}
-
-/** Bytes of the ring that a command takes: all of it but its op and what stands before. */
-function bytesOf(command: Command): number {
-  return recordBytes(COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
 }

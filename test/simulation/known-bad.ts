@@ -219,6 +219,17 @@ export const KNOWN_BAD: readonly KnownBad[] = [
     shard: (shard) => replaceAny(shard, 'refuseNext', (_refuse, link) => void link.commands.next()),
   },
   {
+    name: 'who takes over answers at the first front what the dead thread was in for another',
+    kinds: ['fence', 'order', 'reply', 'stuck'],
+    shard: (shard) => replaceAny(shard, 'refuseNext', (refuse) => refuse(shard.links[0])),
+  },
+  {
+    name: 'a worker serves its first front alone',
+    kinds: ['stuck'],
+    shard: (shard) =>
+      replaceAny(shard, 'gather', (gather, link, most) => (link.front === 0 ? gather(link, most) : 0)),
+  },
+  {
     name: 'a segment stays in service after a death in the middle of a change',
     kinds: ['fence', 'I1', 'model'],
     shard: (shard) => {

@@ -64,7 +64,7 @@ export function drawScenario(seed: number): Scenario {
   const holders = 1 + prng.below(HOLDERS.length);
   const wide = prng.oneIn(8);
   const slow = prng.oneIn(3);
-  return {
+  const scenario = {
     engine: {
       fronts: 1,
       workers,
@@ -113,6 +113,9 @@ export function drawScenario(seed: number): Scenario {
     borrow: !prng.oneIn(4),
     jumpMs: patient ? 86_400_000 : 2 * EPOCH_MS,
   };
+  const fronts = prng.pick([1, 1, 1, 2, 3]);
+  const borrow = scenario.borrow && fronts === 1;
+  return { ...scenario, borrow, engine: { ...scenario.engine, fronts } };
 }
 
 function drawTtls(prng: Prng, patient: boolean): number[] {

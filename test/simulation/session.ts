@@ -28,6 +28,8 @@ export interface SessionEvents {
 export class Session implements Sink {
   readonly holder: string;
   readonly mode: number;
+  /** Which of the fronts has it. */
+  readonly front: number;
   /** The front's side of it; set when it is open. */
   connection!: Connection;
   open = true;
@@ -45,12 +47,14 @@ export class Session implements Sink {
   constructor(
     holder: string,
     mode: number,
+    front: number,
     firstRequest: number,
     backlogBytes: number,
     events: SessionEvents,
   ) {
     this.holder = holder;
     this.mode = mode;
+    this.front = front;
     this.request = firstRequest;
     this.backlogBytes = backlogBytes;
     this.events = events;

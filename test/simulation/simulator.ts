@@ -164,23 +164,23 @@ export class Simulation<Verdict extends Judge = Judge> {
 
   protected finish(): void {
     const { engine, judge } = this;
-    for (let round = 0; round < ROUNDS && this.clean && judge.busy(engine.front); round++) {
-      engine.turn();
+    for (let round = 0; round < ROUNDS && this.clean && judge.busy(engine.fronts); round++) {
+      engine.turnAll();
       for (const worker of engine.workers) for (let i = 0; i < 8 && worker.step(); i++);
       this.serveOthers();
     }
-    engine.turn();
-    if (this.clean) judge.drained(this.crowd.openOnes(), engine.front);
+    engine.turnAll();
+    if (this.clean) judge.drained(this.crowd.openOnes(), engine.fronts);
   }
 
   /** The server is stopping: all is refused, and all is answered. */
   protected refuseAll(): void {
     const { engine, judge, crowd } = this;
-    engine.front.router.draining = true;
+    for (const { router } of engine.fronts) router.draining = true;
     judge.draining = true;
     for (let i = 0; i < 3; i++) crowd.sendFrame();
     this.finish();
-    engine.front.router.draining = false;
+    for (const { router } of engine.fronts) router.draining = false;
     judge.draining = false;
   }
 

@@ -4,11 +4,18 @@ import { decodeAll } from '../../src/front/message.ts';
 import { Control, Lease } from '../../src/shard/memory.ts';
 import { REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
 import type { Shard } from '../../src/shard/shard.ts';
+import type { ShardLink } from '../../src/shard/shard-link.ts';
+
+/** The rings between a worker and a front. */
+export interface RingPair {
+  readonly worker: number;
+  readonly front: number;
+}
 
 /** What there is to see of a shard's work, at the moment when it happens. */
 export interface Observer {
   /** A command was applied, or refused by who took over from a dead thread, and its reply written whole, though not published yet. */
-  answered(worker: number, tag: number, reply: unknown[], now: number, refused: boolean): void;
+  answered(line: RingPair, tag: number, reply: unknown[], now: number, refused: boolean): void;
   /** A segment was told the time, outside of commands. */
   advanced(segment: number, now: number): void;
   /** That is over, with all that it changed. */
@@ -16,7 +23,7 @@ export interface Observer {
   /** A segment ended the hold in a slot because its deadline came; `now` is the time of the command that brought it to light, or 0. */
   expired(segment: number, slot: number, now: number): void;
   /** Replies were published and the room of their commands given back. */
-  published(worker: number): void;
+  published(line: RingPair): void;
   /**
    * Somebody took over from a dead thread. The segment that was fenced off and the one that the death had struck, or -1; and
    * whether it had struck in a command, which then is answered on the dead thread's behalf.
@@ -57,9 +64,6 @@ export class Tap {
 
   /** Puts taps on a shard's methods. The object does all that it did before. */
   watch(shard: Shard): Shard {
-    const [{ replies, commands }] = shard.links;
-    let start = 0;
-    let tag = 0;
     replace(shard, 'runCommands', (run) => (nowMs, most) => {
       this.now = nowMs;
       try {
@@ -83,28 +87,7 @@ export class Tap {
       this.struckCommand = false;
       return fenced;
     });
-    replace(replies, 'claim', (claim) => (bytes, forTag) => {
-      tag = forTag;
-      start = claim(bytes, forTag);
-      return start;
-    });
-    replace(replies, 'trim', (trim) => (bytes) => {
-      if (this.goesOff('reply')) this.die('after-command', markedSegment(shard));
-      trim(bytes);
-      const [reply] = decodeAll(replies.u8.slice(start + REPLY_HEAD_BYTES, start + bytes));
-      this.observer.answered(this.worker, tag, reply as unknown[], this.now, this.adopting);
-    });
-    // The front's own death here would be the process's.
-    const byWorker = (): boolean => shard.control[Control.LEASE] === Lease.WORKER;
-    replace(replies, 'publish', (publish) => () => {
-      if (byWorker() && replies.unpublished && this.goesOff('batch')) this.die('unpublished', -1);
-      publish();
-    });
-    replace(commands, 'release', (release) => () => {
-      if (byWorker() && this.goesOff('publish')) this.die('in-publish', -1);
-      release();
-      this.observer.published(this.worker);
-    });
+    for (const link of shard.links) this.watchLink(link, shard);
     const watched = new Map<number, Segment>();
     replace(shard, 'segmentAt', (segmentAt) => (number) => {
       let segment = watched.get(number);
@@ -115,6 +98,34 @@ export class Tap {
       return segment;
     });
     return shard;
+  }
+
+  private watchLink({ front, replies, commands }: ShardLink, shard: Shard): void {
+    const line = { worker: this.worker, front };
+    let start = 0;
+    let tag = 0;
+    replace(replies, 'claim', (claim) => (bytes, forTag) => {
+      tag = forTag;
+      start = claim(bytes, forTag);
+      return start;
+    });
+    replace(replies, 'trim', (trim) => (bytes) => {
+      if (this.goesOff('reply')) this.die('after-command', markedSegment(shard));
+      trim(bytes);
+      const [reply] = decodeAll(replies.u8.slice(start + REPLY_HEAD_BYTES, start + bytes));
+      this.observer.answered(line, tag, reply as unknown[], this.now, this.adopting);
+    });
+    // The front's own death here would be the process's.
+    const byWorker = (): boolean => shard.control[Control.LEASE] === Lease.WORKER;
+    replace(replies, 'publish', (publish) => () => {
+      if (byWorker() && replies.unpublished && this.goesOff('batch')) this.die('unpublished', -1);
+      publish();
+    });
+    replace(commands, 'release', (release) => () => {
+      if (byWorker() && this.goesOff('publish')) this.die('in-publish', -1);
+      release();
+      this.observer.published(line);
+    });
   }
 
   private watchSegment(segment: Segment, shard: Shard): Segment {

@@ -1,0 +1,39 @@
+import { recordBytes } from '../../src/ring/layout.ts';
+import type { EngineMemory } from '../../src/shard/memory.ts';
+import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
+import type { Command } from './commands.ts';
+import type { Sent } from './session.ts';
+import type { RingPair } from './tap.ts';
+
+/** What is under way from one front to one worker. */
+export interface Line {
+  /** Commands in its ring, in the order in which they were put there. */
+  readonly waiting: Sent[];
+  /** Bytes of the ring that they take, and those applied whose room was not given back yet. */
+  waitingBytes: number;
+  appliedBytes: number;
+}
+
+/** Array header and op. */
+const BYTES_BEFORE_REQUEST = 2;
+
+/** The lines between all fronts and workers of an engine whose rings are empty. */
+export class Lines {
+  readonly all: readonly Line[];
+  private readonly fronts: number;
+
+  constructor(memory: EngineMemory) {
+    const pairs = memory.workers.flatMap(({ links }) => links);
+    this.all = pairs.map(() => ({ waiting: [], waitingBytes: 0, appliedBytes: 0 }));
+    this.fronts = memory.fronts.length;
+  }
+
+  of({ worker, front }: RingPair): Line {
+    return this.all[worker * this.fronts + front];
+  }
+}
+
+/** Bytes of the ring that a command takes: all of it but its op and what stands before. */
+export function bytesOf(command: Command): number {
+  return recordBytes(COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
+}
