@@ -31,25 +31,26 @@ export interface ReplyRecord {
   readonly reply: unknown[];
 }
 
-/** An engine with one worker, which is played by Shard objects, between a router and the test, which reads the replies. */
+/** An engine with one worker, which is played by Shard objects, between the fronts' routers and the test, which reads the replies. */
 export class Rig {
   readonly memory: EngineMemory;
   readonly shard: Shard;
-  private readonly router: Router;
-  private readonly replies: RingConsumer;
+  private readonly fronts: readonly { router: Router; replies: RingConsumer }[];
   private readonly connections = new Connections();
   private readonly sink = new RecordingSink();
 
   constructor(fixture: EngineFixture = {}) {
     this.memory = makeMemory({ segments: SEGMENTS, ...fixture });
     const [own] = this.memory.workers;
-    this.router = new Router({
-      commands: this.memory.workers.map((own) => commandProducer(own, 0)),
-      owners: new Int32Array(this.memory.owners),
-      clock: () => NOW,
-      stages: new StageSampler(this.memory.stages, 0),
-    });
-    this.replies = replyConsumer(own, 0);
+    this.fronts = this.memory.fronts.map((_, front) => ({
+      router: new Router({
+        commands: this.memory.workers.map((worker) => commandProducer(worker, front)),
+        owners: new Int32Array(this.memory.owners),
+        clock: () => NOW,
+        stages: new StageSampler(this.memory.stages, front),
+      }),
+      replies: replyConsumer(own, front),
+    }));
     this.shard = new Shard(this.memory, 0);
     // So that a tag of zero is not taken for a right one.
     for (let i = 0; i < 5; i++) this.connections.add(this.sink, 0, 0);
@@ -60,19 +61,20 @@ export class Rig {
     return new Shard(this.memory, 0);
   }
 
-  /** Puts commands into the ring, from a connection of their own. Returns its index, which is their tag. */
-  send(commands: unknown[][], mode: number = Mode.BINARY): number {
+  /** Puts commands into a front's ring, from a connection of their own. Returns its index, which is their tag. */
+  send(commands: unknown[][], mode: number = Mode.BINARY, front = 0): number {
+    const { router } = this.fronts[front];
     const connection = this.connections.add(this.sink, HOLDER.lo, HOLDER.hi);
-    this.router.onFrame(connection, frameOf(...commands), mode);
+    router.onFrame(connection, frameOf(...commands), mode);
     if (this.sink.frames.length > 0)
       throw new Error(`the router answered ${JSON.stringify(this.sink.messages)}`);
-    this.router.publish();
+    router.publish();
     return connection.index;
   }
 
-  /** All replies that are published, their room given back. */
-  take(): ReplyRecord[] {
-    const { replies } = this;
+  /** All replies to a front that are published, their room given back. */
+  take(front = 0): ReplyRecord[] {
+    const { replies } = this.fronts[front];
     const taken: ReplyRecord[] = [];
     for (let at = replies.next(); at >= 0; at = replies.next()) {
       const info = replies.i32[at >> 2];

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { Doorbell } from '../../src/ring/doorbell.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
-import { durableWord, type EngineMemory, StorageControl, storageControlOf } from '../../src/shard/memory.ts';
+import {
+  durableWord,
+  type EngineMemory,
+  frontDoorbells,
+  StorageControl,
+  storageControlOf,
+} from '../../src/shard/memory.ts';
 import { GroupCommit } from '../../src/storage/group-commit.ts';
 import { runStorage } from '../../src/storage/storage-loop.ts';
 import { type JournalWriter, StoreError } from '../../src/storage/store.ts';
@@ -38,7 +43,7 @@ class KeepingWriter implements JournalWriter {
 }
 
 function setUp(workers = 2) {
-  const memory = makeMemory({ workers, events: { ringBytes: 65_536, gated: true } });
+  const memory = makeMemory({ fronts: 2, workers, events: { ringBytes: 65_536, gated: true } });
   const writer = new KeepingWriter();
   const rings = memory.workers.map((own) => new RingProducer(own.sab, own.events, own.eventRingBytes));
   const emit = (worker: number, ...values: number[]) => {
@@ -77,16 +82,17 @@ describe('a group', () => {
     expect(control[durableWord(0)]).toBeLessThan(rings[0].position);
   });
 
-  it('wakes the front when it is published', () => {
+  it('wakes every front when it is published', () => {
     const { memory, writer, emit } = setUp();
     const group = new GroupCommit(memory, writer);
-    const front = new Doorbell(memory.fronts[0], 0);
-    void front.sleepAsync(60_000, () => false);
+    const fronts = frontDoorbells(memory);
+    expect(fronts).toHaveLength(2);
+    for (const front of fronts) void front.sleepAsync(60_000, () => false);
     emit(0, 1);
     group.gather();
-    expect(front.isSleeping()).toBe(true);
+    expect(fronts.map((front) => front.isSleeping())).toEqual([true, true]);
     group.publish();
-    expect(front.isSleeping()).toBe(false);
+    expect(fronts.map((front) => front.isSleeping())).toEqual([false, false]);
   });
 
   it('loses and doubles nothing over many turns of the ring, whose end events do not cross', () => {
