@@ -78,7 +78,7 @@ export class Router {
    */
   onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
     this.frames++;
-    this.stages.arrive(frame.length / LEAST_COMMAND_BYTES);
+    this.stages.arrive(frame.length / LEAST_COMMAND_BYTES, this.unpublished);
     const { cursor, writer } = this;
     cursor.reset(frame, 0, frame.length);
     writer.pos = 0;
@@ -117,9 +117,9 @@ export class Router {
 
   /** Makes the commands routed so far visible to their workers. */
   publish(): void {
+    this.stages.publish(this.unpublished);
     this.unpublished = 0;
     this.heavy = false;
-    this.stages.publish();
     for (const ring of this.commands) ring.publish();
   }
 
@@ -175,7 +175,7 @@ export class Router {
     }
     const words = at >> 2;
     const { i32, u8 } = ring;
-    const slot = this.stages.routed(worker);
+    const slot = this.unpublished === this.stages.next ? this.stages.take(worker) : 0;
     i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
     i32[words + 1] = connection.holderLo;
     i32[words + 2] = connection.holderHi;

@@ -3,7 +3,6 @@ import { microClock } from '../base/clock.ts';
 import { Prng } from '../base/prng.ts';
 import { bucketOf } from '../shard/stage-histogram.ts';
 import {
-  Counts,
   FrontStages,
   histogramStart,
   Publications,
@@ -15,7 +14,7 @@ import {
 /** How often tick() is to be called. */
 export const TICK_MS = 100;
 /** Commands timed between two ticks. Each costs some half a microsecond on all threads together, so this is a quarter of a percent of one. */
-const SAMPLES_PER_TICK = 500;
+const SAMPLES_PER_TICK = 200;
 
 /**
  * The front's side of the stage clocks. Times one command in `oneIn`, chosen at random distances, so that no command's place in its
@@ -24,10 +23,10 @@ const SAMPLES_PER_TICK = 500;
  * meanwhile, so every slot comes back.
  */
 export class StageSampler {
-  /** For each worker, see Counts. */
-  private readonly counts: readonly Int32Array[];
-  /** Commands until the next one that is timed. */
-  private countdown = 0;
+  /** The next command that is to be timed: as so many commands that go into rings before it and are not published. */
+  next = 0;
+  /** Commands published in this tick. */
+  private published = 0;
   private readonly views: FrontStages;
   private readonly histograms: readonly Float64Array[];
   private readonly publications: Publications;
@@ -42,31 +41,40 @@ export class StageSampler {
   private arrivedUs = 0;
   private oneIn = 1;
   private left = SAMPLES_PER_TICK;
-  private routedBefore = 0;
 
   constructor(memory: StageMemory, front: number) {
     this.views = new FrontStages(memory, front);
     const workers = Array.from({ length: memory.workers }, (_, worker) => worker);
-    this.counts = workers.map((worker) => this.views.counts(worker));
     this.histograms = workers.map((worker) => this.views.histograms(worker));
     this.publications = new Publications(memory);
     this.views.header[0] = 1;
   }
 
-  /** A frame with at most so many commands has arrived. */
-  arrive(commands: number): void {
-    if (this.countdown < commands) this.arrivedUs = this.clock();
+  /** A frame with at most so many commands has arrived, while others wait to be published. */
+  arrive(commands: number, unpublished: number): void {
+    if (this.next < unpublished + commands) this.arrivedUs = this.clock();
   }
 
-  /** A command goes into a worker's ring. Returns its slot: 0 for most, which are not timed. */
-  routed(worker: number): number {
-    const counts = this.counts[worker] as Int32Array;
-    counts[Counts.ROUTED] = ((counts[Counts.ROUTED] as number) + 1) | 0;
-    return --this.countdown < 0 ? this.take(worker) : 0;
+  /** The command whose turn it is (see `next`) goes into a worker's ring. Returns its slot, or 0 when all are taken: it is not timed then. */
+  take(worker: number): number {
+    if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
+    // Any distance up to twice the mean is as likely as another.
+    this.next += 1 + this.random.below(2 * this.oneIn - 1);
+    if (this.freeCount === 0) return 0;
+    const slot = this.free[--this.freeCount] as number;
+    this.claimed[this.claimedCount++] = slot;
+    const { slots } = this.views;
+    const row = slot * Slot.WORDS;
+    slots[row + Slot.ARRIVED] = this.arrivedUs;
+    slots[row + Slot.WORKER] = worker;
+    return slot;
   }
 
-  /** Call it before the commands become visible: behind that the slots are the workers'. */
-  publish(): void {
+  /** So many commands are about to become visible: behind that their slots are the workers'. */
+  publish(commands: number): void {
+    // Never one that has passed: a tick may have brought it nearer than what waited.
+    this.next = Math.max(0, this.next - commands);
+    this.published += commands;
     if (this.claimedCount === 0) return;
     const { slots } = this.views;
     const now = this.clock();
@@ -94,10 +102,8 @@ export class StageSampler {
     this.leaving[this.leavingCount++] = slot;
   }
 
-  /** So many replies of a worker, with all that might leave among them, have been handed to their sockets. */
-  sent(worker: number, replies: number): void {
-    const counts = this.counts[worker] as Int32Array;
-    counts[Counts.SENT] = ((counts[Counts.SENT] as number) + replies) | 0;
+  /** The replies that might leave have been handed to their sockets. */
+  sent(): void {
     if (this.leavingCount === 0) return;
     const now = this.clock();
     for (let i = 0; i < this.leavingCount; i++) this.finish(this.leaving[i] as number, now);
@@ -106,12 +112,10 @@ export class StageSampler {
 
   /** Call it every TICK_MS: fits the share of commands that are timed to how many come, and notes how busy this thread was. */
   tick(): void {
-    let routed = 0;
-    for (const counts of this.counts) routed = (routed + (counts[Counts.ROUTED] as number)) | 0;
-    const since = (routed - this.routedBefore) >>> 0;
-    this.routedBefore = routed;
-    this.setOneIn(Math.max(1, Math.ceil(since / SAMPLES_PER_TICK)), 2 * SAMPLES_PER_TICK);
-    this.countdown = Math.min(this.countdown, 2 * this.oneIn);
+    this.setOneIn(Math.max(1, Math.ceil(this.published / SAMPLES_PER_TICK)), 2 * SAMPLES_PER_TICK);
+    this.published = 0;
+    // What was far off while many came need not be now.
+    this.next = Math.min(this.next, 2 * this.oneIn);
     this.noteTimes();
   }
 
@@ -122,21 +126,6 @@ export class StageSampler {
     this.views.times[1] = idle * 1000;
     const { user, system } = process.threadCpuUsage();
     this.views.times[2] = user + system;
-  }
-
-  /** Returns 0 when all slots are taken. */
-  private take(worker: number): number {
-    if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
-    // Any distance up to twice the mean less one is as likely as another.
-    this.countdown = this.random.below(2 * this.oneIn - 1);
-    if (this.freeCount === 0) return 0;
-    const slot = this.free[--this.freeCount] as number;
-    this.claimed[this.claimedCount++] = slot;
-    const { slots } = this.views;
-    const row = slot * Slot.WORDS;
-    slots[row + Slot.ARRIVED] = this.arrivedUs;
-    slots[row + Slot.WORKER] = worker;
-    return slot;
   }
 
   private setOneIn(oneIn: number, left: number): void {

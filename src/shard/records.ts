@@ -3,12 +3,12 @@ import { MAX_COMMAND_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
 /**
  * What the rings between front and workers carry. A record's tag is the index of its connection.
  *
- *     command   word 0      info: op (4 bits) | count (4) | mode (2) | request id bytes (4) | segment (10) | stage slot (8)
+ *     command   word 0      info: op (4 bits) | count (4) | mode (2) | request id bytes (4) | stage slot (8) | segment (10)
  *               words 1, 2  holder
  *               words 3, 4  the SKU's hash, or the hold's id: low word, high word
  *               byte 20 on  the command's MessagePack from its request id on
  *
- *     reply     word 0      info: op (4 bits) | mode << 8 (2) | gated << 10 (1) | status << 16 (8) | stage slot << 24 (8)
+ *     reply     word 0      info: op (4 bits) | mode << 8 (2) | gated << 10 (1) | stage slot << 14 (8) | status << 24 (8)
  *               word 1      when gated: position in the event ring that must be durable before the reply may leave
  *               byte 8 on   the reply's MessagePack, whole
  */
@@ -30,7 +30,7 @@ export function commandInfo(
   segment: number,
   slot = 0,
 ): number {
-  return op | (count << 4) | (mode << 8) | (requestBytes << 10) | (segment << 14) | (slot << 24);
+  return op | (count << 4) | (mode << 8) | (requestBytes << 10) | (slot << 14) | (segment << 22);
 }
 
 export function infoOp(info: number): number {
@@ -50,12 +50,12 @@ export function infoRequestBytes(info: number): number {
 }
 
 export function infoSegment(info: number): number {
-  return (info >> 14) & 0x3ff;
+  return info >>> 22;
 }
 
 /** Of a command and of its reply: where its times are written down, see stage-memory.ts; 0 for most, which are not timed. */
 export function infoSlot(info: number): number {
-  return info >>> 24;
+  return (info >> 14) & 0xff;
 }
 
 /** Set in the info of a reply that waits for durability. */
@@ -63,9 +63,9 @@ export const GATED = 1 << 10;
 
 /** A reply's info from its command's, and its status. */
 export function replyInfo(info: number, status: number): number {
-  return (info & 0xff00030f) | (status << 16);
+  return (info & 0x3fc30f) | (status << 24);
 }
 
 export function infoStatus(info: number): number {
-  return (info >> 16) & 0xff;
+  return info >>> 24;
 }

@@ -30,7 +30,7 @@ export class ShardLink {
     this.front = front;
     this.commands = commandConsumer(own, front);
     this.replies = replyProducer(own, front);
-    this.stamps = new StageStamps(memory.stages, front, worker);
+    this.stamps = new StageStamps(memory.stages, front);
     this.writer = new Writer(this.replies.u8);
     this.control = controlOf(own);
     this.commandWord = Control.POSITIONS + 2 * front;

@@ -197,9 +197,11 @@ export class Shard {
       this.inspected = infoOp(i32[at >> 2] as number) === Op.INSPECT;
     }
     // Three rounds of loads, see SegmentState.touch(): what one round loads tells where the next one has to look.
+    let infos = 0;
     for (let i = 0; i < gathered; i++) {
       const words = (starts[i] as number) >> 2;
       const info = i32[words] as number;
+      infos |= info;
       const byHold = BY_HOLD[infoOp(info)] as boolean;
       touched[i] = this.segmentAt(infoSegment(info)).touch(i32[words + 3] as number, byHold);
     }
@@ -211,7 +213,17 @@ export class Shard {
       const info = i32[(starts[i] as number) >> 2] as number;
       this.segmentAt(infoSegment(info)).touchHold(touched[i] as number);
     }
+    if (infoSlot(infos) !== 0) this.noteTaken(link, gathered);
     return gathered;
+  }
+
+  /** Among the commands gathered some are timed. */
+  private noteTaken(link: ShardLink, gathered: number): void {
+    const { i32 } = link.commands;
+    for (let i = 0; i < gathered; i++) {
+      const slot = infoSlot(i32[(this.starts[i] as number) >> 2] as number);
+      if (slot !== 0) link.stamps.take(slot);
+    }
   }
 
   private runCommand(link: ShardLink, i: number): void {
@@ -222,8 +234,6 @@ export class Shard {
     const words = at >> 2;
     const info = i32[words] as number;
     const number = infoSegment(info);
-    const slot = infoSlot(info);
-    if (slot !== 0) link.stamps.take(slot);
     head.op = infoOp(info);
     head.count = infoCount(info);
     head.holderLo = i32[words + 1] as number;
@@ -346,7 +356,6 @@ export class Shard {
     const { control, events } = this;
     const replied = link.replies.position;
     const reported = events === undefined ? 0 : events.position;
-    link.stamps.ran();
     // A thread is terminated only at a call or at the end of a loop's turn, so these stores happen together.
     control[link.replyWord] = replied;
     control[link.commandWord] = taken;

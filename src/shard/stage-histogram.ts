@@ -1,3 +1,5 @@
+import { unreachable } from '../base/assert.ts';
+
 /**
  * Log-linear buckets for times in whole µs, after HdrHistogram: each power of two is cut into eight, so that a bucket is no wider than an
  * eighth of what it counts; below 8 µs a bucket is one µs. What takes 134 s or longer is counted in the last.
@@ -26,7 +28,8 @@ export function bucketUpperUs(): number[] {
 }
 
 /**
- * The time in µs that a share of what was counted does not exceed, by the upper edges of the buckets; 0 when nothing was counted.
+ * The time in µs that a share of what was counted does not exceed: the longest of its bucket, at most an eighth too long; 0 when nothing
+ * was counted.
  *
  * @param share from 0 to 1
  */
@@ -38,7 +41,7 @@ export function percentileUs(counts: readonly number[], upperUs: readonly number
   let seen = 0;
   for (let bucket = 0; bucket < counts.length; bucket++) {
     seen += counts[bucket] as number;
-    if (seen >= rank) return upperUs[bucket] as number;
+    if (seen >= rank) return (upperUs[bucket] as number) - 1;
   }
-  return upperUs.at(-1) ?? 0;
+  return unreachable('the buckets hold less than their total');
 }

@@ -5,7 +5,6 @@ import { STAGES } from './stage-report.ts';
  * Where the stage clocks keep what they read. One buffer for each front; every cell has one writer at a time:
  *
  *     header      how many commands one sample stands for; the front's busy, idle and CPU time
- *     counts      for each worker: see Counts
  *     slots       for each command that is being timed, when it passed which point; a command carries its slot's number along
  *     histograms  for each worker and stage: the sum of times, then the buckets
  *
@@ -33,10 +32,8 @@ export const Slot = {
   WORDS: 16,
 } as const;
 
-/** For a front and a worker: commands put into the ring, replies handed to sockets; and, by the worker, commands answered. Modulo 2^32. */
-export const Counts = { ROUTED: 0, SENT: 1, RUN: 32, WORDS: 64 } as const;
-
 const HEADER_BYTES = 128;
+const HISTOGRAMS_OFFSET = HEADER_BYTES + SLOTS * Slot.WORDS * 4;
 const THREAD_WORDS = 16;
 const HISTOGRAM_WORDS = 1 + BUCKETS;
 /** Publications that the storage thread remembers. The front is rarely more than a few behind. */
@@ -44,7 +41,7 @@ const PUBLICATIONS = 16;
 
 /** Memory for the clocks of so many fronts and workers. */
 export function allocateStages(fronts: number, workers: number): StageMemory {
-  const frontBytes = histogramsOffset(workers) + workers * STAGES.length * HISTOGRAM_WORDS * 8;
+  const frontBytes = HISTOGRAMS_OFFSET + workers * STAGES.length * HISTOGRAM_WORDS * 8;
   const threadBytes = (workers + 1) * THREAD_WORDS * 8;
   return {
     fronts: Array.from({ length: fronts }, () => new SharedArrayBuffer(frontBytes)),
@@ -60,28 +57,21 @@ export class FrontStages {
   /** Busy, idle and CPU time of the front's thread, µs. */
   readonly times: Float64Array;
   readonly slots: Int32Array;
-  private readonly memory: StageMemory;
   private readonly sab: SharedArrayBuffer;
 
   constructor(memory: StageMemory, front: number) {
     const sab = memory.fronts[front];
     if (sab === undefined) throw new RangeError(`there is no front ${front}`);
-    this.memory = memory;
     this.sab = sab;
     this.header = new Int32Array(sab, 0, 1);
     this.times = new Float64Array(sab, 8, 3);
-    this.slots = new Int32Array(sab, slotsOffset(memory.workers), SLOTS * Slot.WORDS);
-  }
-
-  /** For a worker, see Counts. */
-  counts(worker: number): Int32Array {
-    return new Int32Array(this.sab, HEADER_BYTES + worker * Counts.WORDS * 4, Counts.WORDS);
+    this.slots = new Int32Array(sab, HEADER_BYTES, SLOTS * Slot.WORDS);
   }
 
   /** For a worker, the histograms of all stages one behind the other, HISTOGRAM_WORDS each. */
   histograms(worker: number): Float64Array {
     const words = STAGES.length * HISTOGRAM_WORDS;
-    return new Float64Array(this.sab, histogramsOffset(this.memory.workers) + worker * words * 8, words);
+    return new Float64Array(this.sab, HISTOGRAMS_OFFSET + worker * words * 8, words);
   }
 }
 
@@ -142,12 +132,4 @@ export class Publications {
   private row(count: number): number {
     return 32 + (count & (PUBLICATIONS - 1)) * this.stride;
   }
-}
-
-function slotsOffset(workers: number): number {
-  return HEADER_BYTES + workers * Counts.WORDS * 4;
-}
-
-function histogramsOffset(workers: number): number {
-  return slotsOffset(workers) + SLOTS * Slot.WORDS * 4;
 }

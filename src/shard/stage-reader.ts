@@ -1,8 +1,8 @@
 import { monotonicMs } from '../base/clock.ts';
-import { HEAD_WORD, TAIL_WORD } from '../ring/layout.ts';
+import { ringOccupancy } from '../ring/occupancy.ts';
 import type { EngineMemory } from './memory.ts';
 import { BUCKETS, bucketUpperUs } from './stage-histogram.ts';
-import { Counts, FrontStages, histogramStart, IoKind, ThreadTime, threadTimes } from './stage-memory.ts';
+import { FrontStages, histogramStart, IoKind, ThreadTime, threadTimes } from './stage-memory.ts';
 import {
   STAGES,
   type Stage,
@@ -57,25 +57,17 @@ function readStorage(memory: EngineMemory): ThreadTimes {
 
 function readWorker(memory: EngineMemory, fronts: readonly FrontStages[], worker: number): WorkerStages {
   const own = memory.workers[worker] as EngineMemory['workers'][number];
-  let waitingCommands = 0;
-  let waitingReplies = 0;
-  for (const front of fronts) {
-    const counts = front.counts(worker);
-    const run = counts[Counts.RUN] as number;
-    // Read one after the other while both go on, so either may seem to be ahead.
-    waitingCommands += Math.max(0, ((counts[Counts.ROUTED] as number) - run) | 0);
-    waitingReplies += Math.max(0, (run - (counts[Counts.SENT] as number)) | 0);
-  }
+  const commands = own.links.map((link) => ringOccupancy(link.sab, link.commands, link.commandRingBytes));
+  const replies = own.links.map((link) => ringOccupancy(link.sab, link.replies, link.replyRingBytes));
+  const { sab, events, eventRingBytes } = own;
   const histograms = fronts.map((front) => front.histograms(worker));
   return {
     worker,
-    waitingCommands,
-    waitingReplies,
-    commandRingFill: Math.max(
-      ...own.links.map((link) => fill(link.sab, link.commands, link.commandRingBytes)),
-    ),
-    replyRingFill: Math.max(...own.links.map((link) => fill(link.sab, link.replies, link.replyRingBytes))),
-    eventRingFill: own.eventRingBytes === 0 ? 0 : fill(own.sab, own.events, own.eventRingBytes),
+    waitingCommands: commands.reduce((sum, ring) => sum + ring.records, 0),
+    waitingReplies: replies.reduce((sum, ring) => sum + ring.records, 0),
+    commandRingFill: Math.max(...commands.map((ring) => ring.fill)),
+    replyRingFill: Math.max(...replies.map((ring) => ring.fill)),
+    eventRingFill: eventRingBytes === 0 ? 0 : ringOccupancy(sab, events, eventRingBytes).fill,
     stages: Object.fromEntries(
       STAGES.map((stage, i) => [stage, readHistogram(histograms, histogramStart(i))]),
     ) as Record<Stage, StageHistogram>,
@@ -96,11 +88,4 @@ function readHistogram(histograms: readonly Float64Array[], start: number): Stag
     }
   }
   return { count, sumUs, buckets };
-}
-
-/** How full a ring is, 0 to 1. */
-function fill(sab: SharedArrayBuffer, offset: number, capacityBytes: number): number {
-  const header = new Int32Array(sab, offset, Math.max(HEAD_WORD, TAIL_WORD) + 1);
-  const bytes = (Atomics.load(header, TAIL_WORD) - Atomics.load(header, HEAD_WORD)) | 0;
-  return Math.min(1, Math.max(0, bytes) / capacityBytes);
 }

@@ -61,7 +61,7 @@ export interface StageReport {
   readonly workers: readonly WorkerStages[];
 }
 
-/** How long a stage took between two reports. Times are upper edges of buckets, at most an eighth too long. */
+/** How long a stage took between two reports. Percentiles are at most an eighth too long. */
 export interface StageTimes {
   /** Commands sampled. */
   readonly count: number;

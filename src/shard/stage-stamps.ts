@@ -1,5 +1,5 @@
 import { microClock } from '../base/clock.ts';
-import { Counts, FrontStages, SLOTS, Slot, type StageMemory } from './stage-memory.ts';
+import { FrontStages, SLOTS, Slot, type StageMemory } from './stage-memory.ts';
 
 /**
  * The worker's side of the stage clocks, for the commands of one front: says when a timed command was taken and when its reply was
@@ -7,21 +7,13 @@ import { Counts, FrontStages, SLOTS, Slot, type StageMemory } from './stage-memo
  */
 export class StageStamps {
   private readonly slots: Int32Array;
-  private readonly counts: Int32Array;
   private readonly clock = microClock();
   /** Slots of the commands that were taken and whose replies are not published. */
   private readonly taken = new Int32Array(SLOTS);
   private count = 0;
 
-  constructor(memory: StageMemory, front: number, worker: number) {
-    const views = new FrontStages(memory, front);
-    this.slots = views.slots;
-    this.counts = views.counts(worker);
-  }
-
-  /** One more command is answered. */
-  ran(): void {
-    this.counts[Counts.RUN] = ((this.counts[Counts.RUN] as number) + 1) | 0;
+  constructor(memory: StageMemory, front: number) {
+    this.slots = new FrontStages(memory, front).slots;
   }
 
   take(slot: number): void {

@@ -46,8 +46,8 @@ describe('the buckets of a stage', () => {
     for (const share of [0, 0.5, 0.99, 0.999, 1]) {
       const exact = times[Math.max(0, Math.ceil(share * times.length) - 1)];
       const read = percentileUs(counts, upperUs, share);
-      expect(read).toBeGreaterThan(exact);
-      expect(read).toBeLessThanOrEqual(exact + Math.max(1, exact / 8));
+      expect(read).toBeGreaterThanOrEqual(exact);
+      expect(read).toBeLessThanOrEqual(exact * 1.125);
     }
     expect(percentileUs(new Array(BUCKETS).fill(0), upperUs, 0.5)).toBe(0);
   });
@@ -115,7 +115,7 @@ describe('two reports', () => {
     const before = report(1000, [[5, 5], [3]], 100_000);
     const after = report(3000, [[5, 5, 1, 1, 4], [3]], 1_900_000);
     const between = stagesBetween(before, after);
-    const queue = { count: 3, meanUs: 2, p50Us: 2, p99Us: 5, p999Us: 5 };
+    const queue = { count: 3, meanUs: 2, p50Us: 1, p99Us: 4, p999Us: 4 };
     const nothing = { count: 0, meanUs: 0, p50Us: 0, p99Us: 0, p999Us: 0 };
     expect(between).toMatchObject({ fromMs: 1000, toMs: 3000, limit: 'front is the limit: 90 % busy' });
     expect(between.threads).toEqual([
@@ -141,7 +141,7 @@ describe('two reports', () => {
         0,
       ),
     );
-    expect(between.stages.queue).toEqual({ count: 3, meanUs: 14 / 3, p50Us: 7, p99Us: 7, p999Us: 7 });
+    expect(between.stages.queue).toEqual({ count: 3, meanUs: 14 / 3, p50Us: 6, p99Us: 6, p999Us: 6 });
     expect(between.workers[1].stages.queue.count).toBe(2);
     expect(between.threads[0]).toEqual({ name: 'front-0', busy: 0, io: 0 });
   });
