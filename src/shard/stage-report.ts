@@ -75,6 +75,8 @@ export interface StageTimes {
 export interface ThreadShare {
   readonly name: string;
   readonly busy: number;
+  /** What it had a core for; of its busy time the rest went by waiting for one. */
+  readonly cpu: number;
   readonly io: number;
   readonly waitsFor?: 'disk' | 'network';
 }
@@ -94,8 +96,10 @@ export interface StageInterval {
   readonly limit: string;
 }
 
-/** A thread that has less than this left to give is the limit. */
+/** A thread that is busier than this is the limit. */
 const LIMIT_SHARE = 0.85;
+/** A busy thread that has a core for less than this share of the time is kept back by the machine. */
+const CORE_SHARE = 0.75;
 
 /** What happened between two reports of the same run of a server. A worker or thread that only the second names counts from zero. */
 export function stagesBetween(before: StageReport, after: StageReport): StageInterval {
@@ -130,8 +134,8 @@ export function stagesBetween(before: StageReport, after: StageReport): StageInt
 }
 
 /**
- * The bottleneck in one line. A thread without time left is the limit. If there is none, a storage thread that always waits for the
- * disk is: of what commands wait for, that is the most, although a slower disk would only make the groups larger.
+ * The bottleneck in one line. A thread without time left is the limit; where it has to wait for a core, the machine. If there is none, and
+ * the storage thread waits for the disk all the time, the disk is what commands wait for.
  */
 export function limitOf(threads: readonly ThreadShare[]): string {
   const fronts = threads.filter(({ name }) => name.startsWith('front-')).length;
@@ -143,7 +147,9 @@ export function limitOf(threads: readonly ThreadShare[]): string {
   if (busiest === undefined) return 'no thread was measured';
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
   if (busiest.busy >= LIMIT_SHARE) {
-    return `${called(busiest.name)} is the limit: ${percent(busiest.busy)} busy`;
+    const { name, busy, cpu } = busiest;
+    const starved = cpu < busy * CORE_SHARE;
+    return `${called(name)} is the limit: ${percent(busy)} busy${starved ? `, but with a core for ${percent(cpu)} only: the machine has too few` : ''}`;
   }
   const waiting = threads.find(({ busy, io }) => io > 0 && busy + io >= LIMIT_SHARE);
   if (waiting !== undefined) {
@@ -194,9 +200,16 @@ function timesOf({ count, sumUs, buckets }: StageHistogram, upperUs: readonly nu
 function shareOf(after: ThreadTimes, before: ThreadTimes | undefined): ThreadShare {
   const busyUs = after.busyUs - (before?.busyUs ?? 0);
   const idleUs = after.idleUs - (before?.idleUs ?? 0);
+  const cpuUs = after.cpuUs - (before?.cpuUs ?? 0);
   const ioUs = (after.ioUs ?? 0) - (before?.ioUs ?? 0);
   const all = busyUs + idleUs + ioUs;
   const share = (us: number): number => (all === 0 ? 0 : us / all);
   const { name, waitsFor } = after;
-  return { name, busy: share(busyUs), io: share(ioUs), ...(waitsFor && { waitsFor }) };
+  return {
+    name,
+    busy: share(busyUs),
+    cpu: Math.min(1, share(cpuUs)),
+    io: share(ioUs),
+    ...(waitsFor && { waitsFor }),
+  };
 }

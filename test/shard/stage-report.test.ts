@@ -55,11 +55,22 @@ describe('the buckets of a stage', () => {
 
 describe('the limit', () => {
   const threads = (...shares: [string, number, number?, ('disk' | 'network')?][]) =>
-    shares.map(([name, busy, io = 0, waitsFor]) => ({ name, busy, io, ...(waitsFor && { waitsFor }) }));
+    shares.map(([name, busy, io = 0, waitsFor]) => ({
+      name,
+      busy,
+      cpu: busy,
+      io,
+      ...(waitsFor && { waitsFor }),
+    }));
 
   it.each([
     [threads(), 'no thread was measured'],
     [threads(['front-0', 0.97], ['shard-0', 0.9]), 'front is the limit: 97 % busy'],
+    [
+      [{ name: 'shard-0', busy: 0.98, cpu: 0.6, io: 0 }],
+      'shard-0 is the limit: 98 % busy, but with a core for 60 % only: the machine has too few',
+    ],
+    [[{ name: 'shard-0', busy: 0.98, cpu: 0.8, io: 0 }], 'shard-0 is the limit: 98 % busy'],
     [threads(['front-0', 0.5], ['front-1', 0.3], ['shard-0', 0.86]), 'shard-0 is the limit: 86 % busy'],
     [threads(['front-0', 0.97], ['front-1', 0.3]), 'front-0 is the limit: 97 % busy'],
     [threads(['front-0', 0.84], ['storage', 0.1, 0.88]), 'storage waits for the disk: 88 % in fdatasync'],
@@ -119,8 +130,8 @@ describe('two reports', () => {
     const nothing = { count: 0, meanUs: 0, p50Us: 0, p99Us: 0, p999Us: 0 };
     expect(between).toMatchObject({ fromMs: 1000, toMs: 3000, limit: 'front is the limit: 90 % busy' });
     expect(between.threads).toEqual([
-      { name: 'front-0', busy: 0.9, io: 0 },
-      { name: 'storage', busy: 0.1, io: 0.5 },
+      { name: 'front-0', busy: 0.9, cpu: 0.9, io: 0 },
+      { name: 'storage', busy: 0.1, cpu: 0.1, io: 0.5 },
     ]);
     expect(between.workers.map((worker) => worker.stages.queue)).toEqual([queue, nothing]);
     expect(between.workers[0]).toMatchObject({ worker: 0, waitingCommands: 3000, commandRingFill: 0.5 });
@@ -143,7 +154,7 @@ describe('two reports', () => {
     );
     expect(between.stages.queue).toEqual({ count: 3, meanUs: 14 / 3, p50Us: 6, p99Us: 6, p999Us: 6 });
     expect(between.workers[1].stages.queue.count).toBe(2);
-    expect(between.threads[0]).toEqual({ name: 'front-0', busy: 0, io: 0 });
+    expect(between.threads[0]).toEqual({ name: 'front-0', busy: 0, cpu: 0, io: 0 });
   });
 
   it('of the same instant tell of nothing', () => {
