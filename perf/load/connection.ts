@@ -65,6 +65,16 @@ export class Connection {
     this.socket.write(bytes);
   }
 
+  /** Bytes that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Reads nothing from now on. */
+  deafen(): void {
+    this.socket.pause();
+  }
+
   /** Ends the connection without a farewell, and without telling onFailure. */
   destroy(): void {
     this.failed = true;

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
 import { Connection } from './connection.ts';
 import { FIRST_REQUEST_ID, holdFrame, strided } from './frames.ts';
 import { type Latency, percentiles } from './generator.ts';
 import type { Answers } from './scanner.ts';
-import { Tick, type TickerData } from './tick.ts';
+import { Ticks } from './ticks.ts';
 
 /** Holds at a steady rate, whatever the answers do. Times are ms. */
 export interface OpenLoad {
@@ -53,14 +52,13 @@ class OpenRun {
   readonly failure: Promise<never>;
   private readonly load: OpenLoad;
   private readonly connections: Connection[] = [];
-  private readonly words = new Int32Array(new SharedArrayBuffer(Tick.WORDS * 4));
   private readonly latency = histogram();
   private readonly lateSends = histogram();
   private readonly perTick: number;
   private readonly total: number;
   private readonly firstMeasured: number;
   private readonly refused = new Float64Array(STATUS_COUNT);
-  private ticker: Worker | undefined;
+  private ticks: Ticks | undefined;
   private startMs = 0;
   private sent = 0;
   private accepted = 0;
@@ -91,14 +89,10 @@ class OpenRun {
   }
 
   async measure(): Promise<OpenLoadResult> {
-    const data: TickerData = { words: this.words, tickMs: TICK_MS };
-    this.ticker = new Worker(new URL('./ticker.ts', import.meta.url), { workerData: data });
-    this.ticker.once('error', this.fail);
+    this.ticks = new Ticks(TICK_MS, this.fail);
     this.startMs = performance.now() + 2 * TICK_MS;
-    for (let seen = 0; this.sent < this.total && !this.closed; ) {
-      const tick = Atomics.waitAsync(this.words, Tick.COUNT, seen);
-      if (tick.async) await tick.value;
-      seen = Atomics.load(this.words, Tick.COUNT);
+    while (this.sent < this.total && !this.closed) {
+      await this.ticks.next();
       this.sendDue();
     }
     const deadline = performance.now() + this.load.drainMs;
@@ -115,10 +109,8 @@ class OpenRun {
 
   async close(): Promise<void> {
     this.closed = true;
-    Atomics.store(this.words, Tick.STOP, 1);
-    Atomics.notify(this.words, Tick.STOP);
     for (const connection of this.connections) connection.destroy();
-    await this.ticker?.terminate();
+    await this.ticks?.stop();
   }
 
   /** Sends everything that is due by now. */

@@ -24,8 +24,10 @@ export class Scanner {
   accepted = 0;
   readonly byStatus = new Float64Array(STATUS_COUNT);
   pushes = 0;
-  /** Called for each reply, if there is one to call. */
+  /** Called for each reply, if there is one to call. The reply lies at `at` in `u8` meanwhile. */
   onReply: ((requestId: number, status: number) => void) | undefined;
+  u8: Buffer = Buffer.alloc(0);
+  at = 0;
   private readonly walks: boolean;
   private readonly cursor = new Cursor();
   /** Bytes of the current frame's payload that have not been passed. */
@@ -90,7 +92,9 @@ export class Scanner {
   /** Walks values from `pos` to `stop` and returns the end of the last whole one. */
   private walk(u8: Buffer, pos: number, stop: number, frameIsWhole: boolean): number {
     let at = pos;
+    this.u8 = u8;
     while (at < stop) {
+      this.at = at;
       // Nearly all answers have one of two shapes: an accepted hold's and, in a sale, the shortest refusal's.
       if (stop - at >= 25 && isAcceptedHold(u8, at)) {
         if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), Status.OK);

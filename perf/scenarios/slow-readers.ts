@@ -1,0 +1,22 @@
+import { PLENTY, type Scenario } from '../stress/scenario.ts';
+
+export const slowReaders: Scenario = {
+  name: 'slow-readers',
+  summary: 'some clients send and never read; the others must not notice',
+  shows: 'the latency of the others, and that the server closes whom it cannot send to',
+  seconds: 8,
+  skus: 1000,
+  popularity: 'uniform',
+  unitsPerSku: PLENTY,
+  streams: [
+    { connections: 50, ratePerSecond: 20_000, commandsPerFrame: 1, ttlMs: 200 },
+    {
+      connections: 20,
+      ratePerSecond: 100_000,
+      commandsPerFrame: 50,
+      ttlMs: 200,
+      deaf: true,
+      background: true,
+    },
+  ],
+};
