@@ -4,8 +4,12 @@ import { createInterface } from 'node:readline';
 /** What a server prints in one line of JSON when it listens. */
 export interface ReadyLine {
   readonly port: number;
-  /** Only of Holdfast. */
+  /** Only of Holdfast, down to its store's label. */
   readonly segments?: number;
+  readonly workers?: number;
+  readonly fronts?: number;
+  readonly ack?: string;
+  readonly store?: string | null;
   /** Only of a Holdfast with a store: what the start found there. Of a new store nothing, and `fresh`. */
   readonly recovery?: {
     readonly fresh: boolean;

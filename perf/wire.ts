@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
@@ -85,7 +86,7 @@ const NODE_FLAGS = ['--max-semi-space-size=64'];
 
 /** Arguments to node that start `holdfast serve` on a free port, with further options, of which the last of a kind counts. */
 export function holdfastServer(...options: readonly string[]): string[] {
-  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+  const main = fileURLToPath(new URL(`../src/cli/main${extname(import.meta.filename)}`, import.meta.url));
   return [...NODE_FLAGS, main, 'serve', '--port', '0', '--json', ...options];
 }
 

@@ -14,6 +14,8 @@ interface Question {
 export class Asker {
   /** Server's time less this process's, in ms, when the connection was opened; as exact as the hello was quick. */
   aheadMs = 0;
+  /** Acknowledgement level, from the hello. */
+  ack = '';
   private readonly socket: WebSocket;
   private readonly packr = new Packr({ useRecords: false });
   private readonly unpackr = new Unpackr({ useRecords: false, int64AsType: 'number' });
@@ -71,6 +73,7 @@ export class Asker {
     for (const [id, ...rest] of this.unpackr.unpackMultiple(frame) as number[][]) {
       if (id === 0) {
         this.aheadMs = (rest[2] as number) - Date.now();
+        this.ack = String(rest[3]);
         this.greeted();
         continue;
       }

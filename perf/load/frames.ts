@@ -32,6 +32,8 @@ export interface HoldFrames {
 /** Of the keys that the SDK makes. */
 export const KEY_BYTES = 16;
 const PREFIX_BYTES = 8;
+/** Of a SKU's number, behind the prefix of its name. */
+export const SKU_DIGITS = 7;
 
 /** Request ids are given from here, so that every id takes the five bytes that ids of a long-lived client take. */
 export const FIRST_REQUEST_ID = 0x10000;
@@ -81,23 +83,29 @@ export function strided(command: number, skus: number): number {
 }
 
 /** Binary frames of STOCK commands that set the total of every SKU to `units`; the last frame may repeat the first SKUs. */
-export function stockFrames(skus: number, units: number, commandsPerFrame: number, firstSku = 0): FrameSet {
+export function stockFrames(
+  skus: number,
+  units: number,
+  commandsPerFrame: number,
+  firstSku = 0,
+  prefix?: string,
+): FrameSet {
   const frames = Math.ceil(skus / commandsPerFrame);
   let command = 0;
   return frameSet(frames, commandsPerFrame, 0, (writer) => {
     writer.array(5);
     writer.int32(Op.STOCK);
     writer.int32(FIRST_REQUEST_ID + command);
-    writeText(writer, skuName(firstSku + (command % skus)));
+    writeText(writer, skuName(firstSku + (command % skus), prefix));
     writer.int32(StockMode.TOTAL);
     writer.int32(units);
     command++;
   });
 }
 
-/** Name of a SKU of the benchmarks; all have the same length. */
-export function skuName(index: number): string {
-  return `sku-${String(index).padStart(7, '0')}`;
+/** Name of a SKU of the benchmarks; all with one prefix have the same length. */
+export function skuName(index: number, prefix = 'sku-'): string {
+  return prefix + String(index).padStart(SKU_DIGITS, '0');
 }
 
 function frameSet(

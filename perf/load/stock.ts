@@ -6,9 +6,15 @@ const COMMANDS_PER_FRAME = 100;
 const FRAMES_IN_FLIGHT = 4;
 const LIMIT_MS = 60_000;
 
-/** Gives the benchmark's SKUs from `firstSku` on a total of `units`, over WebSocket; rejects unless every command is accepted. */
-export function stock(port: number, skus: number, units: number, firstSku = 0): Promise<void> {
-  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku));
+/** Gives the benchmark's SKUs from `firstSku` on (or those whose names begin with another prefix) a total of `units`, over WebSocket; rejects unless every command is accepted. */
+export function stock(
+  port: number,
+  skus: number,
+  units: number,
+  firstSku = 0,
+  prefix?: string,
+): Promise<void> {
+  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku, prefix));
 }
 
 /** Places one hold of one unit on each of the benchmark's SKUs; rejects unless every command is accepted. */

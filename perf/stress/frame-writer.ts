@@ -1,7 +1,6 @@
 import { Op } from '../../protocol/ops.ts';
+import { SKU_DIGITS } from '../load/frames.ts';
 
-/** Digits of a SKU's number behind the run's prefix. */
-const SKU_DIGITS = 7;
 /** A frame's header at its longest here: two bytes, two of length, four of key. */
 const HEAD_BYTES = 8;
 /** A HOLD takes 4 + 1 + prefix + 7 + up to 8 bytes; what ends one takes 16. */
@@ -99,9 +98,4 @@ export class FrameWriter {
     u8[at + 4] = id;
     return at + 5;
   }
-}
-
-/** Name of a SKU of a run. */
-export function skuOf(prefix: string, sku: number): string {
-  return prefix + String(sku).padStart(SKU_DIGITS, '0');
 }

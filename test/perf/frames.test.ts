@@ -52,7 +52,7 @@ describe('prebuilt frames', () => {
         .flat()
         .map(([, , sku]) => sku)
         .sort();
-    const names = [20, 21, 22].map(skuName);
+    const names = [20, 21, 22].map((index) => skuName(index));
     expect(skusOf(holdFrames({ ...shape, ttlMs: 100, extra: 0 }))).toEqual(names);
     expect(skusOf(stockFrames(3, 0, 3, 20))).toEqual(names);
   });

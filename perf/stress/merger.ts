@@ -1,0 +1,112 @@
+import { decodeFromCompressedBase64, type Histogram, type JsHistogram } from 'hdr-histogram-js';
+import { STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
+import { rounded } from '../stats.ts';
+import { newHistogram, type Period } from './meter.ts';
+import type { LatencyMs, SeriesPoint } from './result.ts';
+import type { Outcome } from './traffic.ts';
+
+/** Steps of the distribution for plots: each so much longer than the one before. */
+const STEP = 1.05;
+const FIRST_STEP_US = 10;
+
+/** Puts together what the threads of a run tell. */
+export class Merger {
+  readonly series: SeriesPoint[] = [];
+  /** Called when all threads have told of a period. */
+  onPoint: (point: SeriesPoint) => void = () => {};
+  private readonly periodMs: number;
+  /** Of each thread, what was not put together yet. */
+  private readonly told: Period[][];
+  private readonly all = newHistogram();
+
+  constructor(threads: number, periodMs: number) {
+    this.periodMs = periodMs;
+    this.told = Array.from({ length: threads }, () => []);
+  }
+
+  take(thread: number, period: Period): void {
+    this.told[thread].push(period);
+    while (this.told.every(({ length }) => length > 0)) {
+      this.add(this.told.map((periods) => periods.shift() as Period));
+    }
+  }
+
+  /** Rates and latencies over the whole run. Threads may have told a period more or less: of these, the outcomes tell the sums. */
+  headline(outcomes: readonly Outcome[]) {
+    for (const rest of this.told.flat()) this.all.add(decode(rest));
+    const byStatus = (status: number): number =>
+      outcomes.reduce((sum, outcome) => sum + (outcome.byStatus[status] as number), 0);
+    const refusedBy: Record<string, number> = {};
+    for (let status = Status.OK + 1; status < STATUS_COUNT; status++) {
+      if (byStatus(status) > 0) refusedBy[statusName(status)] = byStatus(status);
+    }
+    const counts: Record<string, number> = {};
+    for (const outcome of outcomes) {
+      for (const [name, count] of Object.entries(outcome.counts)) counts[name] = (counts[name] ?? 0) + count;
+    }
+    const seconds = Math.max(...outcomes.map(({ tookMs }) => tookMs)) / 1000;
+    const perSecond = (count: number): number => Math.round(count / seconds);
+    const offered = outcomes.reduce((sum, outcome) => sum + outcome.offered, 0);
+    const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
+    return {
+      offeredPerSecond: perSecond(offered),
+      acceptedPerSecond: perSecond(byStatus(Status.OK)),
+      refusedPerSecond: perSecond(refused),
+      unanswered: outcomes.reduce((sum, outcome) => sum + outcome.unanswered, 0),
+      latencyMs: latencyOf(this.all),
+      seconds: rounded(seconds),
+      refusedBy,
+      counts,
+    };
+  }
+
+  /** The distribution of all latencies, [up to so many ms, commands]. */
+  distribution(): [number, number][] {
+    const found: [number, number][] = [];
+    let upperUs = FIRST_STEP_US;
+    const values = (this.all as JsHistogram).recordedValuesIterator;
+    values.reset();
+    while (values.hasNext()) {
+      const { valueIteratedTo, countAddedInThisIterationStep } = values.next();
+      while (upperUs < valueIteratedTo) upperUs = Math.ceil(upperUs * STEP);
+      const last = found.at(-1);
+      if (last !== undefined && last[0] === upperUs / 1000) last[1] += countAddedInThisIterationStep;
+      else found.push([upperUs / 1000, countAddedInThisIterationStep]);
+    }
+    return found;
+  }
+
+  private add(periods: readonly Period[]): void {
+    const together = newHistogram();
+    for (const period of periods) together.add(decode(period));
+    this.all.add(together);
+    const sum = (pick: (period: Period) => number): number =>
+      periods.reduce((total, period) => total + pick(period), 0);
+    const point: SeriesPoint = {
+      atMs: (this.series.length + 1) * this.periodMs,
+      offered: sum(({ offered }) => offered),
+      accepted: sum(({ accepted }) => accepted),
+      refused: sum(({ refused }) => refused),
+      waiting: sum(({ waiting }) => waiting),
+      latencyMs: together.totalCount === 0 ? null : latencyOf(together),
+    };
+    this.series.push(point);
+    this.onPoint(point);
+  }
+}
+
+function decode(period: Period): Histogram {
+  return decodeFromCompressedBase64(period.histogram, 32, false);
+}
+
+function latencyOf(histogram: Histogram): LatencyMs {
+  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
+  const [p50, p90, p99, p999, p9999] = [50, 90, 99, 99.9, 99.99].map(at) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { p50, p90, p99, p999, p9999, max: histogram.maxValue / 1000 };
+}

@@ -1,0 +1,331 @@
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { Op, StockMode } from '../../protocol/ops.ts';
+import { Status, statusName } from '../../protocol/status.ts';
+import { type StageReport, stagesBetween } from '../../src/shard/stage-report.ts';
+import { Asker } from '../load/asker.ts';
+import { skuName } from '../load/frames.ts';
+import { stock } from '../load/stock.ts';
+import { describeMachine, watched } from '../machine.ts';
+import { addAccounts } from './account.ts';
+import { judge, type ServerBooks } from './judge.ts';
+import { Merger } from './merger.ts';
+import type { Period } from './meter.ts';
+import type { SeriesPoint, StressResult } from './result.ts';
+import { longestTtlMs, type Scenario, type Stream } from './scenario.ts';
+import { readBooks, readStages, type Target } from './target.ts';
+import type { Outcome, Share } from './traffic.ts';
+
+/** What whoever watches a run is told at the end of every period. */
+export interface LiveState {
+  readonly scenario: string;
+  readonly elapsedMs: number;
+  readonly lengthMs: number;
+  readonly periodMs: number;
+  /** The last period that every thread has told of. */
+  readonly point: SeriesPoint;
+  /** The last two readings of the server's stage clocks; undefined for a server that has none. */
+  readonly stages: readonly [StageReport, StageReport] | undefined;
+}
+
+export interface RunOptions {
+  readonly scenario: Scenario;
+  readonly target: Target;
+  /** Generator threads. */
+  readonly threads: number;
+  readonly seed: number;
+  /** Names of the run's SKUs begin with it. */
+  readonly skuPrefix: string;
+  /** Of this package, for the result. */
+  readonly version: string;
+  readonly onLive?: (state: LiveState) => void;
+}
+
+const MOST_PERIODS = 240;
+const SHORTEST_PERIOD_MS = 250;
+const DRAIN_MS = 5000;
+/** After the last deadline everything has to be back within this. */
+const BACK_MS = 3000;
+const LOOK_MS = 50;
+const CAPACITY_MS = 1000;
+/** The generator knows the server's time no better than this. */
+const CLOCK_MS = 100;
+/** Beyond so many SKUs, only the sums over all of them are compared. */
+const MOST_READ = 20_000;
+const STOCKED_TOGETHER = 400;
+
+/** Plays a scenario once and holds the clients' account against the server's books. Rejects when the run could not be made. */
+export async function runScenario(options: RunOptions): Promise<StressResult> {
+  const run = new Run(options);
+  const startedAt = new Date().toISOString();
+  try {
+    const { scenario, target } = options;
+    await run.open();
+    const { result, ...watch } = await watched(async () => ({ result: await run.play() }));
+    return {
+      scenario: scenario.name,
+      ...result,
+      workers: target.workers,
+      cores: availableParallelism(),
+      fronts: target.fronts,
+      startedAt,
+      seed: options.seed,
+      ack: target.ack,
+      store: target.store,
+      version: options.version,
+      machine: describeMachine(),
+      ...watch,
+    };
+  } finally {
+    await run.close();
+  }
+}
+
+type Played = Omit<
+  StressResult,
+  | 'scenario'
+  | 'workers'
+  | 'cores'
+  | 'fronts'
+  | 'startedAt'
+  | 'seed'
+  | 'ack'
+  | 'store'
+  | 'version'
+  | 'machine'
+  | 'steal'
+  | 'others'
+  | 'trusted'
+>;
+
+class Run {
+  private readonly options: RunOptions;
+  private readonly pool: Piscina;
+  private asker: Asker | undefined;
+
+  constructor(options: RunOptions) {
+    this.options = options;
+    this.pool = new Piscina({
+      filename: new URL(`./traffic${extname(import.meta.filename)}`, import.meta.url).href,
+      minThreads: options.threads,
+      maxThreads: options.threads,
+      atomics: 'disabled',
+    });
+  }
+
+  async open(): Promise<void> {
+    this.asker = await Asker.connect(this.options.target.port, 'stress');
+  }
+
+  async close(): Promise<void> {
+    this.asker?.close();
+    await this.pool.destroy();
+  }
+
+  async play(): Promise<Played> {
+    const { scenario, target, skuPrefix } = this.options;
+    const before = await readBooks(target);
+    await stock(target.port, scenario.skus, scenario.unitsPerSku, 0, skuPrefix);
+    const streams = await this.atCapacity(scenario);
+    const lengthMs = scenario.seconds * 1000;
+    const periodMs = Math.max(SHORTEST_PERIOD_MS, Math.ceil(lengthMs / MOST_PERIODS));
+    const stages: StageReport[] = [];
+    const merger = new Merger(this.options.threads, periodMs);
+    const readings = setInterval(() => {
+      void readStages(target).then((report) => report !== undefined && stages.push(report));
+    }, periodMs);
+    merger.onPoint = (point) =>
+      this.options.onLive?.({
+        scenario: scenario.name,
+        elapsedMs: point.atMs,
+        lengthMs,
+        periodMs,
+        point,
+        stages: stages.length < 2 ? undefined : [stages[stages.length - 2], stages[stages.length - 1]],
+      });
+    let outcomes: Outcome[];
+    try {
+      const first = await readStages(target);
+      if (first !== undefined) stages.push(first);
+      outcomes = await this.load(streams, lengthMs, periodMs, merger, this.restockAt(scenario));
+    } finally {
+      clearInterval(readings);
+    }
+    const last = await readStages(target);
+    if (last !== undefined) stages.push(last);
+    const account = addAccounts(outcomes.map((outcome) => outcome.account));
+    const books = await this.collect(before, outcomes);
+    const { problems, ...verdict } = judge(account, books);
+    const main = streams[0] as Stream;
+    return {
+      ...merger.headline(outcomes),
+      ...verdict,
+      problems,
+      commandsPerFrame: main.commandsPerFrame,
+      connections: streams.reduce((sum, { connections }) => sum + connections, 0),
+      mode: main.ratePerSecond === undefined ? 'closed' : 'open',
+      periodMs,
+      series: merger.series,
+      latencyHistogram: merger.distribution(),
+      stages,
+      bottleneck:
+        first(stages) === last || last === undefined
+          ? 'the server has no stage clocks'
+          : stagesBetween(stages[0] as StageReport, last).limit,
+      runs: [],
+    };
+  }
+
+  /** The streams as they are to run: where the rate depends on what the server takes, that is measured first. */
+  private async atCapacity(scenario: Scenario): Promise<readonly Stream[]> {
+    const { timesCapacity, streams } = scenario;
+    const [main, ...others] = streams as [Stream, ...Stream[]];
+    if (timesCapacity === undefined || main.framesInFlight === undefined) return streams;
+    const merger = new Merger(this.options.threads, SHORTEST_PERIOD_MS);
+    const outcomes = await this.load([main], CAPACITY_MS, SHORTEST_PERIOD_MS, merger);
+    const { framesInFlight: _, ...rest } = main;
+    const ratePerSecond = Math.round(merger.headline(outcomes).acceptedPerSecond * timesCapacity);
+    await sleep(main.ttlMs + LOOK_MS);
+    return [{ ...rest, ratePerSecond }, ...others];
+  }
+
+  /** Puts the streams on the server, divided over the threads. */
+  private async load(
+    streams: readonly Stream[],
+    lengthMs: number,
+    periodMs: number,
+    merger: Merger,
+    onStart: () => void = () => {},
+  ): Promise<Outcome[]> {
+    const { threads, scenario, target, seed, skuPrefix } = this.options;
+    const { aheadMs } = this.asker as Asker;
+    const channels = Array.from({ length: threads }, () => new MessageChannel());
+    const ready = channels.map(
+      ({ port1 }, thread) =>
+        new Promise<void>((resolve) => {
+          port1.on('message', (message: 'ready' | Period) =>
+            message === 'ready' ? resolve() : merger.take(thread, message),
+          );
+        }),
+    );
+    const tasks = channels.map(({ port2 }, thread) => {
+      const share: Share = {
+        port: target.port,
+        skuPrefix,
+        skus: scenario.skus,
+        popularity: scenario.popularity,
+        streams: streams.map((stream) => part(stream, thread, threads)),
+        thread,
+        seed,
+        lengthMs,
+        drainMs: DRAIN_MS,
+        periodMs,
+        originMs: Math.floor(Date.now() + aheadMs),
+        spanMs: lengthMs + longestTtlMs(scenario) + 4 * DRAIN_MS,
+        told: port2,
+      };
+      return this.pool.run(share, { transferList: [port2] }) as Promise<Outcome>;
+    });
+    try {
+      await Promise.race([Promise.all(ready), Promise.all(tasks)]);
+      for (const { port1 } of channels) port1.postMessage('start');
+      onStart();
+      return await Promise.all(tasks);
+    } finally {
+      for (const { port1 } of channels) port1.close();
+    }
+  }
+
+  private restockAt({ restock, seconds }: Scenario): () => void {
+    if (restock === undefined) return () => {};
+    return () => {
+      setTimeout(() => void this.addStock(restock.units), restock.at * seconds * 1000);
+    };
+  }
+
+  private async addStock(units: number): Promise<void> {
+    const { scenario, skuPrefix } = this.options;
+    for (let first = 0; first < scenario.skus; first += STOCKED_TOGETHER) {
+      const count = Math.min(STOCKED_TOGETHER, scenario.skus - first);
+      const commands = Array.from({ length: count }, (_, i) => [
+        Op.STOCK,
+        skuName(first + i, skuPrefix),
+        StockMode.DELTA,
+        units,
+      ]);
+      for (const [status] of await (this.asker as Asker).ask(commands)) {
+        if (status !== Status.OK) throw new Error(`the restock was answered ${statusName(status)}`);
+      }
+    }
+  }
+
+  /** Reads the server's books now, and again when every hold has ended. */
+  private async collect(
+    before: Awaited<ReturnType<typeof readBooks>>,
+    outcomes: readonly Outcome[],
+  ): Promise<ServerBooks> {
+    const { scenario, target } = this.options;
+    const atStop = await readBooks(target);
+    const stopMs = this.serverMs() + CLOCK_MS;
+    const account = addAccounts(outcomes.map((outcome) => outcome.account));
+    const lastEndMs = account.endsAt.findLastIndex((count) => count > 0) + account.originMs;
+    // What nobody was told of ends with its time to live, counted from now at the latest.
+    const unsure = account.unsureHolds > 0 ? longestTtlMs(scenario) : 0;
+    await sleep(Math.max(0, lastEndMs - this.serverMs(), unsure));
+    const deadline = performance.now() + BACK_MS;
+    let atEnd = await readBooks(target);
+    while (atEnd.held > before.held && performance.now() < deadline) {
+      await sleep(LOOK_MS);
+      atEnd = await readBooks(target);
+    }
+    const restocked = scenario.restock?.units ?? 0;
+    return {
+      stocked: scenario.skus * (scenario.unitsPerSku + restocked),
+      heldAtStop: atStop.held - before.held,
+      heldAtEnd: atEnd.held - before.held,
+      stopMs,
+      violationsBefore: before.violations,
+      violations: atEnd.violations,
+      sold: atEnd.sold - before.sold,
+      soldBySku: scenario.skus <= MOST_READ ? await this.readSold() : null,
+    };
+  }
+
+  private async readSold(): Promise<Int32Array> {
+    const { scenario, skuPrefix } = this.options;
+    const sold = new Int32Array(scenario.skus);
+    for (let first = 0; first < scenario.skus; first += STOCKED_TOGETHER) {
+      const count = Math.min(STOCKED_TOGETHER, scenario.skus - first);
+      const commands = Array.from({ length: count }, (_, i) => [Op.READ, skuName(first + i, skuPrefix)]);
+      for (const [i, [status, , , units]] of (await (this.asker as Asker).ask(commands)).entries()) {
+        if (status !== Status.OK) throw new Error(`a READ was answered ${statusName(status)}`);
+        sold[first + i] = units as number;
+      }
+    }
+    return sold;
+  }
+
+  private serverMs(): number {
+    return Date.now() + (this.asker as Asker).aheadMs;
+  }
+}
+
+/** A thread's part of a stream: connections, rate and number of holds are divided, and no thread is without a connection. */
+function part(stream: Stream, thread: number, threads: number): Stream {
+  const share = (whole: number): number =>
+    Math.floor((whole * (thread + 1)) / threads) - Math.floor((whole * thread) / threads);
+  return {
+    ...stream,
+    connections: Math.max(1, share(stream.connections)),
+    ...(stream.ratePerSecond !== undefined && { ratePerSecond: stream.ratePerSecond / threads }),
+    ...(stream.holds !== undefined && { holds: share(stream.holds) }),
+    ...(stream.cutsPerSecond !== undefined && { cutsPerSecond: stream.cutsPerSecond / threads }),
+  };
+}
+
+function first<T>(list: readonly T[]): T | undefined {
+  return list[0];
+}
