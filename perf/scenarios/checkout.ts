@@ -5,6 +5,7 @@ export const checkout: Scenario = {
   summary: 'buyers hold, think, and then pay, give up or walk away',
   shows: 'latency of the whole mix at a steady rate; every payment is looked up in the books',
   seconds: 10,
+  warmUpSeconds: 2,
   skus: 5000,
   popularity: 'zipf',
   unitsPerSku: PLENTY,

@@ -5,6 +5,7 @@ export const expiryWave: Scenario = {
   summary: 'half a million holds end at one instant, while others go on buying',
   shows: 'how long the others wait while the wave is worked off (the highest latencies)',
   seconds: 8,
+  warmUpSeconds: 2,
   skus: 1000,
   popularity: 'uniform',
   unitsPerSku: PLENTY,

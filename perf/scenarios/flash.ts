@@ -5,6 +5,7 @@ export const flash: Scenario = {
   summary: 'a million buyers for 10,000 units within seconds: 99 % are refused',
   shows: 'how fast those who get nothing are told so, and that no unit is promised twice',
   seconds: 20,
+  warmUpSeconds: 0,
   skus: 1,
   popularity: 'uniform',
   unitsPerSku: 10_000,

@@ -5,6 +5,7 @@ export const hot: Scenario = {
   summary: 'everybody wants one SKU, of which there is enough',
   shows: 'the rate of one SKU, which one worker serves alone: more workers do not help here',
   seconds: 10,
+  warmUpSeconds: 2,
   skus: 1,
   popularity: 'uniform',
   unitsPerSku: PLENTY,

@@ -5,6 +5,7 @@ export const idleMany: Scenario = {
   summary: '10,000 connections, of which only a few say anything',
   shows: 'that those who wait cost those who buy nothing',
   seconds: 8,
+  warmUpSeconds: 2,
   skus: 1000,
   popularity: 'uniform',
   unitsPerSku: PLENTY,

@@ -5,6 +5,7 @@ export const overload: Scenario = {
   summary: 'ten times as many commands as the server takes',
   shows: 'what is still served, how fast, and that the rest is refused or counted as unanswered',
   seconds: 6,
+  warmUpSeconds: 2,
   skus: 1000,
   popularity: 'uniform',
   unitsPerSku: PLENTY,

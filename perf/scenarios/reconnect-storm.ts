@@ -5,6 +5,7 @@ export const reconnectStorm: Scenario = {
   summary: 'connections break and come back all the time, with commands under way',
   shows: 'that what a broken connection had under way is in the books once or not at all',
   seconds: 8,
+  warmUpSeconds: 2,
   skus: 1000,
   popularity: 'uniform',
   unitsPerSku: PLENTY,

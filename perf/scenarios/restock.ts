@@ -5,6 +5,7 @@ export const restock: Scenario = {
   summary: 'sold out at once, then stock comes in the middle of the rush',
   shows: 'refusals before and after, and that the new units are sold once each',
   seconds: 8,
+  warmUpSeconds: 2,
   skus: 20,
   popularity: 'uniform',
   unitsPerSku: 500,

@@ -5,6 +5,7 @@ export const zipf: Scenario = {
   summary: 'a shop with a million SKUs, few of them in great demand',
   shows: 'the rate when caches help with the popular SKUs only',
   seconds: 10,
+  warmUpSeconds: 2,
   skus: 1_000_000,
   popularity: 'zipf',
   unitsPerSku: PLENTY,

@@ -2,6 +2,7 @@ import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { Connection } from '../load/connection.ts';
+import { FIRST_REQUEST_ID } from '../load/frames.ts';
 import { type Account, noteEnd } from './account.ts';
 import { Flights } from './flights.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -17,6 +18,8 @@ const WRITER_BYTES = 1 << 20;
 /** Connections that are made at once: more than a listener's queue takes would be dropped and tried again a second later. */
 const AT_ONCE = 100;
 const REOPEN_MS = 5;
+/** Of commands whose answers nobody reads. */
+const UNHEARD_ID = FIRST_REQUEST_ID;
 /** The client knows the server's time no better than this. */
 const CLOCK_MS = 100;
 
@@ -120,14 +123,15 @@ export class Clients {
 
   /** Nobody asks for a hold any more. What was due by then and could not be sent stays offered. */
   stop(atMs: number): void {
+    for (const group of this.groups) if (group.rate > 0 && group.isOn(atMs)) this.sendDue(group, atMs);
     this.stopped = true;
-    for (const group of this.groups) if (group.rate > 0 && group.isOn(atMs)) this.offerDue(group, atMs);
   }
 
   /** What has no answer will get none. */
   giveUp(): void {
     this.flights.giveUp(-1, (at) => this.noteUnsure(at));
-    for (const visits of this.visits) for (const { deadlineMs } of visits ?? []) this.noteLetGo(deadlineMs);
+    // Nobody came back to these in time: they are left to expire.
+    if (this.visitsLeft > 0) this.count('visitsLeftOut', this.visitsLeft);
   }
 
   close(): void {
@@ -219,14 +223,16 @@ export class Clients {
     const { writer, flights, drawn } = this;
     const { endTogetherMs, ttlMs } = lane.group.stream;
     const ttl = endTogetherMs === undefined ? ttlMs : Math.max(1, Math.round(endTogetherMs - nowMs));
+    const { deaf } = lane.group.stream;
     writer.begin();
     for (let i = 0; i < count; i++) {
       const sku = drawn[this.nextDrawn] as number;
       this.nextDrawn = (this.nextDrawn + 1) & (DRAWN - 1);
-      writer.hold(flights.add(Op.HOLD, sku, lane.index, dueMs, 0), sku, ttl);
+      writer.hold(deaf ? UNHEARD_ID : flights.add(Op.HOLD, sku, lane.index, dueMs, 0), sku, ttl);
     }
     writer.finish();
-    lane.inFlight += count;
+    if (deaf) this.account.unsureHolds += count;
+    else lane.inFlight += count;
     lane.group.sent += count;
   }
 
@@ -315,11 +321,6 @@ export class Clients {
     if (op === Op.CONFIRM) account.unsureConfirms[flights.sku[at] as number]++;
     account.unsureHolds++;
     if (op !== Op.HOLD) noteEnd(account, flights.deadlineMs[at] as number, -1);
-  }
-
-  /** A hold that nobody came back to in time: it is left to expire. */
-  private noteLetGo(_deadlineMs: number): void {
-    this.count('visitsLeftOut', 1);
   }
 
   private serverMs(): number {

@@ -15,12 +15,16 @@ export class Merger {
   /** Called when all threads have told of a period. */
   onPoint: (point: SeriesPoint) => void = () => {};
   private readonly periodMs: number;
+  /** Periods at the beginning that are in the series only. */
+  private readonly warmUps: number;
+  private readonly counted = { offered: 0, accepted: 0, refused: 0 };
   /** Of each thread, what was not put together yet. */
   private readonly told: Period[][];
   private readonly all = newHistogram();
 
-  constructor(threads: number, periodMs: number) {
+  constructor(threads: number, periodMs: number, warmUpMs: number) {
     this.periodMs = periodMs;
+    this.warmUps = Math.round(warmUpMs / periodMs);
     this.told = Array.from({ length: threads }, () => []);
   }
 
@@ -31,9 +35,10 @@ export class Merger {
     }
   }
 
-  /** Rates and latencies over the whole run. Threads may have told a period more or less: of these, the outcomes tell the sums. */
+  /** Rates and latencies behind the warm-up; what was unanswered, refused and counted in the whole run. */
   headline(outcomes: readonly Outcome[]) {
-    for (const rest of this.told.flat()) this.all.add(decode(rest));
+    // Threads may have told a period more or less.
+    for (const rest of this.told.splice(0).flat()) this.count([rest]);
     const byStatus = (status: number): number =>
       outcomes.reduce((sum, outcome) => sum + (outcome.byStatus[status] as number), 0);
     const refusedBy: Record<string, number> = {};
@@ -44,13 +49,13 @@ export class Merger {
     for (const outcome of outcomes) {
       for (const [name, count] of Object.entries(outcome.counts)) counts[name] = (counts[name] ?? 0) + count;
     }
-    const seconds = Math.max(...outcomes.map(({ tookMs }) => tookMs)) / 1000;
+    const tookMs = Math.max(...outcomes.map((outcome) => outcome.tookMs));
+    const seconds = (tookMs - this.warmUps * this.periodMs) / 1000;
     const perSecond = (count: number): number => Math.round(count / seconds);
-    const offered = outcomes.reduce((sum, outcome) => sum + outcome.offered, 0);
-    const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
+    const { offered, accepted, refused } = this.counted;
     return {
       offeredPerSecond: perSecond(offered),
-      acceptedPerSecond: perSecond(byStatus(Status.OK)),
+      acceptedPerSecond: perSecond(accepted),
       refusedPerSecond: perSecond(refused),
       unanswered: outcomes.reduce((sum, outcome) => sum + outcome.unanswered, 0),
       latencyMs: latencyOf(this.all),
@@ -77,11 +82,10 @@ export class Merger {
   }
 
   private add(periods: readonly Period[]): void {
-    const together = newHistogram();
-    for (const period of periods) together.add(decode(period));
-    this.all.add(together);
     const sum = (pick: (period: Period) => number): number =>
       periods.reduce((total, period) => total + pick(period), 0);
+    const together = newHistogram();
+    for (const period of periods) together.add(decode(period));
     const point: SeriesPoint = {
       atMs: (this.series.length + 1) * this.periodMs,
       offered: sum(({ offered }) => offered),
@@ -90,8 +94,18 @@ export class Merger {
       waiting: sum(({ waiting }) => waiting),
       latencyMs: together.totalCount === 0 ? null : latencyOf(together),
     };
+    if (this.series.length >= this.warmUps) this.count(periods);
     this.series.push(point);
     this.onPoint(point);
+  }
+
+  private count(periods: readonly Period[]): void {
+    for (const period of periods) {
+      this.all.add(decode(period));
+      this.counted.offered += period.offered;
+      this.counted.accepted += period.accepted;
+      this.counted.refused += period.refused;
+    }
   }
 }
 

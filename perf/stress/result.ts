@@ -54,7 +54,7 @@ export interface StressResult extends RunHeadline, Verdict {
 
   readonly fronts: number;
   readonly mode: 'open' | 'closed';
-  /** Length of a run in s, and when the first began (ISO 8601). */
+  /** Measured time of a run in s, without its warm-up, and when the first began (ISO 8601). */
   readonly seconds: number;
   readonly startedAt: string;
   readonly seed: number;

@@ -133,7 +133,7 @@ class Run {
     const lengthMs = scenario.seconds * 1000;
     const periodMs = Math.max(SHORTEST_PERIOD_MS, Math.ceil(lengthMs / MOST_PERIODS));
     const stages: StageReport[] = [];
-    const merger = new Merger(this.options.threads, periodMs);
+    const merger = new Merger(this.options.threads, periodMs, scenario.warmUpSeconds * 1000);
     const readings = setInterval(() => {
       void readStages(target).then((report) => report !== undefined && stages.push(report));
     }, periodMs);
@@ -184,7 +184,7 @@ class Run {
     const { timesCapacity, streams } = scenario;
     const [main, ...others] = streams as [Stream, ...Stream[]];
     if (timesCapacity === undefined || main.framesInFlight === undefined) return streams;
-    const merger = new Merger(this.options.threads, SHORTEST_PERIOD_MS);
+    const merger = new Merger(this.options.threads, SHORTEST_PERIOD_MS, 0);
     const outcomes = await this.load([main], CAPACITY_MS, SHORTEST_PERIOD_MS, merger);
     const { framesInFlight: _, ...rest } = main;
     const ratePerSecond = Math.round(merger.headline(outcomes).acceptedPerSecond * timesCapacity);

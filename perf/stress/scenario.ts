@@ -34,6 +34,8 @@ export interface Scenario {
   /** One line for `--list`. */
   readonly summary: string;
   readonly seconds: number;
+  /** Of these, so many at the beginning count in the books only: code is compiled then, and memory touched for the first time. */
+  readonly warmUpSeconds: number;
   readonly skus: number;
   /** How often each SKU is asked for: all alike, or the n-th in proportion to 1 / n^0.99. */
   readonly popularity: 'uniform' | 'zipf';
