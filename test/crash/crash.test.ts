@@ -47,6 +47,12 @@ describe(`a server that is killed, with seed ${seed}`, { timeout: PATIENCE_MS },
     expect(Object.keys(report.faults).length).toBeGreaterThan(0);
   });
 
+  it.concurrent('loses nothing with several fronts', async () => {
+    const report = await runCrash({ ...defaults, fronts: 3, kills: 4 });
+    expectNoViolations(report);
+    expect(report.tally.holds).toBeGreaterThan(0);
+  });
+
   it.concurrent.each(FLAWS)('is found out when it makes the mistake %s', async (flaw) => {
     const report = await runCrash({ ...defaults, kills: 12, flaw });
     expect(report.tally.violated, toText(report)).toBeGreaterThan(0);

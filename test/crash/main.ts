@@ -14,6 +14,7 @@ interface Flags {
   seed: number;
   store: string;
   ack: AckLevel;
+  fronts: number;
   failpoint?: Planted | 'each';
   flaw?: Flaw;
   json?: true;
@@ -46,6 +47,7 @@ const program = new Command('crash')
   .addOption(
     new Option('--ack <level>', 'when a change is acknowledged').choices(ACK_LEVELS.slice(1)).default('sync'),
   )
+  .option('--fronts <count>', 'fronts of the server', wholeNumber, 1)
   .addOption(
     new Option(
       '--failpoint <name>',
@@ -60,7 +62,7 @@ const program = new Command('crash')
 // A signal ends the process by way of exit, so that the servers that were started end too.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 
-const { kills, seed, store: url, ack, failpoint, flaw, json } = program.parse().opts<Flags>();
+const { kills, seed, store: url, ack, fronts, failpoint, flaw, json } = program.parse().opts<Flags>();
 if (url === 'redis' && noRedis !== undefined) {
   console.error(noRedis);
   process.exit(1);
@@ -74,6 +76,7 @@ try {
     seed,
     store: url,
     ack,
+    fronts,
     failpoint,
     flaw,
     onRound: (done, run) => showProgress(done, progressLine(done, kills, run)),

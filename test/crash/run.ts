@@ -19,6 +19,8 @@ export interface CrashOptions {
   /** `file` and `redis` bring a store of their own; or an address, `file:<empty directory>`. */
   readonly store: string;
   readonly ack: AckLevel;
+  /** 1 unless given. */
+  readonly fronts?: number;
   readonly failpoint: Planted | 'each' | undefined;
   readonly flaw: Flaw | undefined;
   /** Holders that place holds, each over two connections. */
@@ -290,9 +292,9 @@ class CrashRun {
 
   private startServer(failpoint: string): ServerProcess {
     this.starts++;
-    const { main, ack, flaw } = this.options;
+    const { main, ack, fronts = 1, flaw } = this.options;
     const env = { HOLDFAST_FAILPOINT: failpoint, HOLDFAST_FLAW: flaw ?? '' };
-    return new ServerProcess({ main, port: this.port, store: this.url, ack, env });
+    return new ServerProcess({ main, port: this.port, store: this.url, ack, fronts, env });
   }
 
   /** Counts a fault when the process has ended as it makes it. */

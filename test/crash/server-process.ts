@@ -32,6 +32,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly store: string;
   readonly ack: string;
+  readonly fronts: number;
   /** HOLDFAST_FAILPOINT and HOLDFAST_FLAW, as far as they are to be set. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -56,8 +57,8 @@ export class ServerProcess {
   private errors = '';
   private end: End | undefined;
 
-  constructor({ main, port, store, ack, env }: ServerOptions) {
-    const flags = Object.entries({ ...FLAGS, port, store, ack }).flatMap(([name, value]) => [
+  constructor({ main, port, store, ack, fronts, env }: ServerOptions) {
+    const flags = Object.entries({ ...FLAGS, port, store, ack, fronts }).flatMap(([name, value]) => [
       `--${name}`,
       String(value),
     ]);
