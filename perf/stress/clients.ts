@@ -9,7 +9,7 @@ import { FrameWriter } from './frame-writer.ts';
 import { Group, Lane } from './group.ts';
 import { Meter } from './meter.ts';
 import { drawSkus } from './popularity.ts';
-import type { Share } from './traffic.ts';
+import type { Share } from './share.ts';
 
 /** Most commands of a thread under way; more have to wait, and their wait counts. */
 const FLIGHTS = 1 << 19;
@@ -121,7 +121,7 @@ export class Clients {
     return this.flights.count === 0 && this.visitsLeft === 0 && this.opening === 0;
   }
 
-  /** Nobody asks for a hold any more. What was due by then and could not be sent stays offered. */
+  /** Nobody asks for a hold any more. What is due by then and cannot be sent stays offered. */
   stop(atMs: number): void {
     for (const group of this.groups) if (group.rate > 0 && group.isOn(atMs)) this.sendDue(group, atMs);
     this.stopped = true;
@@ -309,9 +309,10 @@ export class Clients {
     }
     // Refused because a queue was full or the store away: it is held still, and will expire.
     if (status === Status.BUSY || status === Status.UNAVAILABLE) return;
-    const early = this.serverMs() < deadlineMs - CLOCK_MS;
-    if (status !== Status.EXPIRED || early) account.lost++;
-    if (early) noteEnd(account, deadlineMs, -1);
+    // Behind its deadline a hold may be expired, or forgotten.
+    if (this.serverMs() >= deadlineMs - CLOCK_MS) return;
+    account.lost++;
+    noteEnd(account, deadlineMs, -1);
   }
 
   /** What a command without an answer may have done. */
@@ -324,7 +325,7 @@ export class Clients {
   }
 
   private serverMs(): number {
-    return this.share.originMs + performance.now() - this.startMs;
+    return Date.now() + this.share.aheadMs;
   }
 
   private meterOf(group: Group): Meter {

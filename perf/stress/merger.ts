@@ -8,22 +8,23 @@ import type { Outcome } from './traffic.ts';
 /** Steps of the distribution for plots: each so much longer than the one before. */
 const STEP = 1.05;
 const FIRST_STEP_US = 10;
+const NOTHING_ANSWERED: LatencyMs = { p50: 0, p90: 0, p99: 0, p999: 0, p9999: 0, max: 0 };
 
 /** Puts together what the threads of a run tell. */
 export class Merger {
   readonly series: SeriesPoint[] = [];
   /** Called when all threads have told of a period. */
   onPoint: (point: SeriesPoint) => void = () => {};
-  private readonly periodMs: number;
   /** Periods at the beginning that are in the series only. */
   private readonly warmUps: number;
-  private readonly counted = { offered: 0, accepted: 0, refused: 0 };
+  private measuredFromMs = 0;
+  private readonly counted = { offered: 0, accepted: 0, refused: 0, behindEnd: 0 };
   /** Of each thread, what was not put together yet. */
   private readonly told: Period[][];
   private readonly all = newHistogram();
+  private readonly accepted = newHistogram();
 
   constructor(threads: number, periodMs: number, warmUpMs: number) {
-    this.periodMs = periodMs;
     this.warmUps = Math.round(warmUpMs / periodMs);
     this.told = Array.from({ length: threads }, () => []);
   }
@@ -38,7 +39,9 @@ export class Merger {
   /** Rates and latencies behind the warm-up; what was unanswered, refused and counted in the whole run. */
   headline(outcomes: readonly Outcome[]) {
     // Threads may have told a period more or less.
-    for (const rest of this.told.splice(0).flat()) this.count([rest]);
+    for (const rest of this.told.splice(0).flat()) {
+      this.count([rest], decode(rest.acceptedUs), decode(rest.refusedUs));
+    }
     const byStatus = (status: number): number =>
       outcomes.reduce((sum, outcome) => sum + (outcome.byStatus[status] as number), 0);
     const refusedBy: Record<string, number> = {};
@@ -50,15 +53,17 @@ export class Merger {
       for (const [name, count] of Object.entries(outcome.counts)) counts[name] = (counts[name] ?? 0) + count;
     }
     const tookMs = Math.max(...outcomes.map((outcome) => outcome.tookMs));
-    const seconds = (tookMs - this.warmUps * this.periodMs) / 1000;
+    const seconds = (tookMs - this.measuredFromMs) / 1000;
     const perSecond = (count: number): number => Math.round(count / seconds);
-    const { offered, accepted, refused } = this.counted;
+    const { offered, accepted, refused, behindEnd } = this.counted;
+    if (behindEnd > 0) counts.answeredBehindTheEnd = behindEnd;
     return {
       offeredPerSecond: perSecond(offered),
       acceptedPerSecond: perSecond(accepted),
       refusedPerSecond: perSecond(refused),
       unanswered: outcomes.reduce((sum, outcome) => sum + outcome.unanswered, 0),
-      latencyMs: latencyOf(this.all),
+      latencyMs: latencyOf(this.all) ?? NOTHING_ANSWERED,
+      acceptedLatencyMs: latencyOf(this.accepted),
       seconds: rounded(seconds),
       refusedBy,
       counts,
@@ -84,36 +89,49 @@ export class Merger {
   private add(periods: readonly Period[]): void {
     const sum = (pick: (period: Period) => number): number =>
       periods.reduce((total, period) => total + pick(period), 0);
-    const together = newHistogram();
-    for (const period of periods) together.add(decode(period));
+    const [accepted, refused] = [newHistogram(), newHistogram()];
+    for (const { acceptedUs, refusedUs } of periods) {
+      accepted.add(decode(acceptedUs));
+      refused.add(decode(refusedUs));
+    }
+    const counted = this.series.length >= this.warmUps;
+    if (counted) this.count(periods, accepted, refused);
+    accepted.add(refused);
     const point: SeriesPoint = {
-      atMs: (this.series.length + 1) * this.periodMs,
-      offered: sum(({ offered }) => offered),
-      accepted: sum(({ accepted }) => accepted),
-      refused: sum(({ refused }) => refused),
-      waiting: sum(({ waiting }) => waiting),
-      latencyMs: together.totalCount === 0 ? null : latencyOf(together),
+      atMs: Math.max(...periods.map(({ endMs }) => endMs)),
+      offered: sum((period) => period.offered),
+      accepted: sum((period) => period.accepted),
+      refused: sum((period) => period.refused),
+      waiting: sum((period) => period.waiting),
+      latencyMs: latencyOf(accepted),
     };
-    if (this.series.length >= this.warmUps) this.count(periods);
     this.series.push(point);
+    if (this.series.length === this.warmUps) this.measuredFromMs = point.atMs;
     this.onPoint(point);
   }
 
-  private count(periods: readonly Period[]): void {
-    for (const period of periods) {
-      this.all.add(decode(period));
-      this.counted.offered += period.offered;
-      this.counted.accepted += period.accepted;
-      this.counted.refused += period.refused;
+  private count(periods: readonly Period[], acceptedUs: Histogram, refusedUs: Histogram): void {
+    this.accepted.add(acceptedUs);
+    this.all.add(acceptedUs);
+    this.all.add(refusedUs);
+    for (const { offered, accepted, refused, behindEnd } of periods) {
+      this.counted.offered += offered;
+      if (behindEnd) {
+        this.counted.behindEnd += accepted + refused;
+      } else {
+        this.counted.accepted += accepted;
+        this.counted.refused += refused;
+      }
     }
   }
 }
 
-function decode(period: Period): Histogram {
-  return decodeFromCompressedBase64(period.histogram, 32, false);
+function decode(histogram: string): Histogram {
+  return decodeFromCompressedBase64(histogram, 32, false);
 }
 
-function latencyOf(histogram: Histogram): LatencyMs {
+function latencyOf(histogram: Histogram): LatencyMs | null {
+  if (histogram.totalCount === 0) return null;
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
   const [p50, p90, p99, p999, p9999] = [50, 90, 99, 99.9, 99.99].map(at) as [
     number,

@@ -13,7 +13,7 @@ export interface LatencyMs {
 
 /** What happened in one period of a run. Rates are not given: divide the counts by the period. */
 export interface SeriesPoint {
-  /** End of the period, ms since the run's first command. */
+  /** End of the period, ms since the run's first command. In the last ones, nothing is offered and what is under way is waited for. */
   readonly atMs: number;
   /** Commands that were due, and those answered, by how. */
   readonly offered: number;
@@ -62,7 +62,11 @@ export interface StressResult extends RunHeadline, Verdict {
   /** Where the server keeps its journal; null when it keeps none, or was not started by the run. */
   readonly store: string | null;
   readonly version: string;
-  /** Commands by the status that refused them. */
+  /** Part of the series that comes before what was measured, ms. */
+  readonly warmUpMs: number;
+  /** Of the commands that were accepted only; null when none was. */
+  readonly acceptedLatencyMs: LatencyMs | null;
+  /** Commands by the status that refused them, in the whole run. */
   readonly refusedBy: Readonly<Record<string, number>>;
   /** What a scenario counts besides: connections that were cut, slow readers that were closed, … */
   readonly counts: Readonly<Record<string, number>>;

@@ -16,8 +16,9 @@ import { Merger } from './merger.ts';
 import type { Period } from './meter.ts';
 import type { SeriesPoint, StressResult } from './result.ts';
 import { longestTtlMs, type Scenario, type Stream } from './scenario.ts';
+import type { Share } from './share.ts';
 import { readBooks, readStages, type Target } from './target.ts';
-import type { Outcome, Share } from './traffic.ts';
+import type { Outcome } from './traffic.ts';
 
 /** What whoever watches a run is told at the end of every period. */
 export interface LiveState {
@@ -41,6 +42,8 @@ export interface RunOptions {
   readonly skuPrefix: string;
   /** Of this package, for the result. */
   readonly version: string;
+  /** Longest wait for the last answers, ms; 5 s unless given. */
+  readonly drainMs?: number;
   readonly onLive?: (state: LiveState) => void;
 }
 
@@ -168,6 +171,7 @@ class Run {
       connections: streams.reduce((sum, { connections }) => sum + connections, 0),
       mode: main.ratePerSecond === undefined ? 'closed' : 'open',
       periodMs,
+      warmUpMs: Math.round((scenario.warmUpSeconds * 1000) / periodMs) * periodMs,
       series: merger.series,
       latencyHistogram: merger.distribution(),
       stages,
@@ -200,7 +204,7 @@ class Run {
     merger: Merger,
     onStart: () => void = () => {},
   ): Promise<Outcome[]> {
-    const { threads, scenario, target, seed, skuPrefix } = this.options;
+    const { threads, scenario, target, seed, skuPrefix, drainMs = DRAIN_MS } = this.options;
     const { aheadMs } = this.asker as Asker;
     const channels = Array.from({ length: threads }, () => new MessageChannel());
     const ready = channels.map(
@@ -221,8 +225,9 @@ class Run {
         thread,
         seed,
         lengthMs,
-        drainMs: DRAIN_MS,
+        drainMs,
         periodMs,
+        aheadMs,
         originMs: Math.floor(Date.now() + aheadMs),
         spanMs: lengthMs + longestTtlMs(scenario) + 4 * DRAIN_MS,
         told: port2,

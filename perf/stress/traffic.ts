@@ -1,30 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MessagePort } from 'node:worker_threads';
 import { Ticks } from '../load/ticks.ts';
 import { type Account, newAccount } from './account.ts';
 import { Clients } from './clients.ts';
-import type { Stream } from './scenario.ts';
-
-/** One thread's share of a run. */
-export interface Share {
-  readonly port: number;
-  readonly skuPrefix: string;
-  readonly skus: number;
-  readonly popularity: 'uniform' | 'zipf';
-  readonly streams: readonly Stream[];
-  /** Number of the thread, for names and seeds. */
-  readonly thread: number;
-  readonly seed: number;
-  /** Length of the run, and longest wait for the last answers, ms. */
-  readonly lengthMs: number;
-  readonly drainMs: number;
-  readonly periodMs: number;
-  /** Server's time at about the start, and how far behind it the last deadline may lie, ms. */
-  readonly originMs: number;
-  readonly spanMs: number;
-  /** Gets a 'ready' when all connections are open, then every Period; a message back starts the run. */
-  readonly told: MessagePort;
-}
+import type { Share } from './share.ts';
 
 /** What a thread's share came to. */
 export interface Outcome {
@@ -69,17 +47,20 @@ export default async function traffic(share: Share): Promise<Outcome> {
       const nowMs = performance.now() - startMs;
       clients.turn(nowMs);
       if (nowMs >= nextPeriodMs) {
-        told.postMessage(clients.meter.takePeriod());
+        told.postMessage(clients.meter.takePeriod(nowMs, clients.stopped));
         nextPeriodMs += periodMs;
       }
       if (deadlineMs === Number.POSITIVE_INFINITY && (nowMs >= lengthMs || clients.satisfied)) {
         tookMs = Math.min(nowMs, lengthMs);
         clients.stop(tookMs);
+        // What comes from now on counts for no rate.
+        told.postMessage(clients.meter.takePeriod(nowMs, false));
+        nextPeriodMs = nowMs + periodMs;
         deadlineMs = nowMs + share.drainMs;
       }
       if (nowMs >= deadlineMs || (clients.stopped && clients.idle)) break;
     }
-    told.postMessage(clients.meter.takePeriod());
+    told.postMessage(clients.meter.takePeriod(performance.now() - startMs, true));
     clients.giveUp();
     // The last frames of clients that break off are on their way still.
     await sleep(0);

@@ -12,6 +12,7 @@ import { returnCommand } from './return.ts';
 import { serveCommand } from './serve.ts';
 import { showHoldCommand } from './show-hold.ts';
 import { stockCommand } from './stock.ts';
+import { stressCommand } from './stress.ts';
 import { verifyCommand } from './verify.ts';
 import { version } from './version.ts';
 
@@ -26,6 +27,7 @@ export function program(quiet = false): Command {
     .addHelpText('afterAll', EXIT_CODE_HELP)
     .addCommand(serveCommand())
     .addCommand(demoCommand())
+    .addCommand(stressCommand())
     .addCommand(stockCommand())
     .addCommand(holdCommand())
     .addCommand(confirmCommand())

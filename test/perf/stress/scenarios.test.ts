@@ -1,0 +1,116 @@
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SCENARIOS } from '../../../perf/scenarios/index.ts';
+import { ServerProcess } from '../../../perf/server-process.ts';
+import { tailored } from '../../../perf/stress/options.ts';
+import { runScenario } from '../../../perf/stress/run.ts';
+import type { Scenario } from '../../../perf/stress/scenario.ts';
+import { findTarget, type Target } from '../../../perf/stress/target.ts';
+import { holdfastServer } from '../../../perf/wire.ts';
+
+const RIGHT = { oversold: 0, leaked: 0, lost: 0, problems: [] };
+const SMALL = ['--segments', '4', '--workers', '2', '--store', 'none', '--ack', 'memory'];
+
+let runs = 0;
+
+function run(scenario: Scenario, target: Target, drainMs = 5000) {
+  return runScenario({
+    scenario,
+    target,
+    threads: 1,
+    seed: 1,
+    skuPrefix: `t${runs++}-`,
+    version: '0.0.0',
+    drainMs,
+  });
+}
+
+describe('every scenario, tiny, on one real server', () => {
+  let server: ServerProcess;
+  let target: Target;
+
+  beforeAll(async () => {
+    server = await ServerProcess.start('Holdfast server', holdfastServer(...SMALL));
+    target = await findTarget(await server.port);
+  });
+  afterAll(async () => server.stop());
+
+  it.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
+    '%s: the books are right, and every command is accounted for',
+    async (name, scenario) => {
+      const result = await run(tailored(scenario, { tiny: true }), target);
+      expect(result).toMatchObject({ ...RIGHT, scenario: name, workers: 2, fronts: 1 });
+      expect(result.acceptedPerSecond).toBeGreaterThan(0);
+      const offered = result.series.reduce((sum, point) => sum + point.offered, 0);
+      const answered = result.series.reduce((sum, point) => sum + point.accepted + point.refused, 0);
+      expect(offered).toBe(answered + result.unanswered);
+      const inHistogram = result.latencyHistogram.reduce((sum, [, count]) => sum + count, 0);
+      expect(inHistogram).toBe(answered);
+      expect(result.stages.length).toBeGreaterThan(1);
+      expectOf(name, result.refusedBy, result.counts);
+    },
+  );
+
+  it('divides a scenario over threads', async () => {
+    const [hot] = SCENARIOS as readonly [Scenario];
+    const skuPrefix = `t${runs++}-`;
+    const scenario = tailored(hot, { tiny: true });
+    const result = await runScenario({ scenario, target, threads: 3, seed: 1, skuPrefix, version: '0.0.0' });
+    expect(result).toMatchObject({ ...RIGHT, unanswered: 0, connections: 12 });
+    expect(result.acceptedPerSecond).toBeGreaterThan(0);
+  });
+});
+
+/** What a scenario is there to show. */
+function expectOf(
+  name: string,
+  refusedBy: Readonly<Record<string, number>>,
+  counts: Readonly<Record<string, number>>,
+): void {
+  if (name === 'flash') expect(refusedBy.HELD_OUT).toBe(360);
+  if (name === 'restock') expect(refusedBy.SOLD_OUT ?? refusedBy.HELD_OUT).toBeGreaterThan(0);
+  if (name === 'reconnect-storm') expect(counts.connectionsCut).toBeGreaterThan(5);
+}
+
+describe('a server that stands still for a while', () => {
+  const open: Scenario = {
+    name: 'open',
+    summary: '',
+    shows: '',
+    seconds: 0.5,
+    warmUpSeconds: 0,
+    skus: 10,
+    popularity: 'uniform',
+    unitsPerSku: 1_000_000,
+    streams: [{ connections: 4, ratePerSecond: 400, commandsPerFrame: 1, ttlMs: 20 }],
+  };
+
+  it('makes every command late that was due meanwhile, not only those under way', async () => {
+    const standIn = fileURLToPath(new URL('../fixtures/stand-in.ts', import.meta.url));
+    // From 50 ms on: of 200 commands, 80 are due while it stands still.
+    const server = await ServerProcess.start('stand-in', [standIn, JSON.stringify({ pauseMs: 200 })]);
+    try {
+      const { latencyMs, unanswered } = await run(open, await findTarget(await server.port));
+      expect(unanswered).toBe(0);
+      expect(latencyMs.max).toBeGreaterThan(180);
+      // Counted from when they were sent, or one for each connection, only four of 200 would have waited.
+      expect(latencyMs.p90).toBeGreaterThan(100);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('leaves commands unanswered that it never answers', async () => {
+    const standIn = fileURLToPath(new URL('../fixtures/stand-in.ts', import.meta.url));
+    const server = await ServerProcess.start('stand-in', [standIn, JSON.stringify({ muteAfterFrames: 100 })]);
+    try {
+      const target = await findTarget(await server.port);
+      // It answers no READ either, so there are too many SKUs for them to be read one by one.
+      const { unanswered, series } = await run({ ...open, skus: 20_001 }, target, 300);
+      expect(unanswered).toBe(100);
+      expect(series.reduce((sum, { offered }) => sum + offered, 0)).toBe(200);
+    } finally {
+      await server.stop();
+    }
+  });
+});
