@@ -258,16 +258,16 @@ function limitRow({ name, figure, atMost, unit, met }: Limit): string[] {
   return [name, show(figure), `at most ${show(atMost)}`, met ? 'met' : 'not met'];
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-function grouped(value: number): string {
+export function grouped(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
 /** Columns of equal width; the first and the last are aligned to the left, the figures between them to the right. */
-function table(rows: readonly string[][]): string[] {
+export function table(rows: readonly string[][]): string[] {
   const columns = rows[0].length;
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const place = (cell: string, column: number) =>
