@@ -90,7 +90,6 @@ export class ReplyPump {
     let dirty = 0;
     let last: Connection | undefined;
     let aside = 0;
-    let infos = 0;
     this.blocked[worker] = false;
     while (taken < PASS) {
       const at = ring.next();
@@ -110,7 +109,8 @@ export class ReplyPump {
       const connection: Connection =
         last !== undefined && last.index === ring.tag ? last : connections.at(ring.tag);
       last = connection;
-      infos |= info;
+      const slot = infoSlot(info);
+      if (slot !== 0) this.stages.leave(slot, gated, i32[(at >> 2) + 1] as number);
       const mode = infoMode(info);
       starts[taken] = at + REPLY_HEAD_BYTES;
       lengths[taken] = mode === Mode.BINARY ? ring.length - REPLY_HEAD_BYTES : 0;
@@ -125,23 +125,11 @@ export class ReplyPump {
       connection.lastReply = taken;
       taken++;
     }
-    const timed = infoSlot(infos) !== 0;
-    if (timed) this.noteLeaving(i32, taken);
     for (let i = 0; i < dirty; i++) this.send(ring.u8, touched[i] as Connection);
-    if (timed) this.stages.sent();
+    if (taken > 0) this.stages.sent();
     if (this.blocked[worker]) ring.resumeAt(ring.peekPosition);
     else if (taken + aside > 0) ring.release();
     return taken;
-  }
-
-  /** Among the replies taken some are timed. */
-  private noteLeaving(i32: Int32Array, taken: number): void {
-    for (let i = 0; i < taken; i++) {
-      const words = ((this.starts[i] as number) - REPLY_HEAD_BYTES) >> 2;
-      const info = i32[words] as number;
-      const slot = infoSlot(info);
-      if (slot !== 0) this.stages.leave(slot, (info & GATED) !== 0, i32[words + 1] as number);
-    }
   }
 
   private park(worker: number, ring: RingConsumer, at: number): void {
