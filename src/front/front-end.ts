@@ -1,5 +1,6 @@
 import type { AckLevel } from '../../protocol/ack.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
+import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
 import { Front } from './front.ts';
@@ -25,6 +26,13 @@ export interface FrontEndOptions {
   storeStallMs: number;
 }
 
+export interface FrontEndHooks {
+  /** Told of a borrowed shard that threw. */
+  onFault: (error: unknown, segment: number) => void;
+  /** Measures all threads. Rejects with ProfileBusyError while another profile is being taken. */
+  profile: (request: ProfileRequest) => Promise<ProfileReport>;
+}
+
 const DRAIN_POLL_MS = 5;
 /** How often it is looked whether the store stands still. */
 const STALL_LOOK_MS = 50;
@@ -37,11 +45,10 @@ export class FrontEnd {
   readonly sockets: SocketServer;
   private readonly stallTimer: NodeJS.Timeout | undefined;
 
-  /** @param onFault told of a borrowed shard that threw */
-  constructor(options: FrontEndOptions, onFault: (error: unknown, segment: number) => void) {
+  constructor(options: FrontEndOptions, hooks: FrontEndHooks) {
     const { memory, front, borrow, storeStallMs } = options;
     const clock = clockFrom(options.anchor);
-    this.front = new Front({ memory, front, clock, borrow, onFault });
+    this.front = new Front({ memory, front, clock, borrow, onFault: hooks.onFault });
     this.sockets = new SocketServer({
       front: this.front,
       hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),
@@ -50,6 +57,7 @@ export class FrontEnd {
       count: new SocketCount(memory, front),
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
+      profile: hooks.profile,
       stages: () => {
         this.front.stages.noteTimes();
         return readStages(memory, clock());

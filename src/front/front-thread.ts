@@ -1,4 +1,5 @@
-import type { MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
 import { FrontEnd, type FrontEndOptions } from './front-end.ts';
 
@@ -15,8 +16,12 @@ export type FrontRequest =
 export type FrontReport =
   | { tell: 'ready'; descriptor: number }
   | { tell: 'drained' }
+  /** Asked for a profile, which the main thread takes and sends to the port. */
+  | { tell: 'profile'; request: ProfileRequest; answer: MessagePort }
   /** A bug; the thread still runs, since its sockets must be gone before it ends. */
   | { tell: 'failed'; detail: string };
+
+export type ProfileAnswer = { report: ProfileReport } | { busy: boolean; reason: string };
 
 /** A socket that was on its way from the thread that listens arrives within this time. */
 const LATE_SOCKET_MS = 5;
@@ -28,8 +33,11 @@ const LATE_SOCKET_MS = 5;
 export function frontThread(options: FrontEndOptions, port: MessagePort): void {
   const tell = (report: FrontReport): void => port.postMessage(report);
   process.on('uncaughtException', (error) => tell({ tell: 'failed', detail: error.stack ?? String(error) }));
-  const end = new FrontEnd(options, (error) => {
-    throw error;
+  const end = new FrontEnd(options, {
+    onFault: (error) => {
+      throw error;
+    },
+    profile: (request) => askForProfile(request, port),
   });
   const leave = (): void => {
     end.destroy();
@@ -51,4 +59,16 @@ export function frontThread(options: FrontEndOptions, port: MessagePort): void {
     else leave();
   });
   tell({ tell: 'ready', descriptor: end.sockets.descriptor });
+}
+
+function askForProfile(request: ProfileRequest, main: MessagePort): Promise<ProfileReport> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve, reject) => {
+    port1.once('message', (answer: ProfileAnswer) => {
+      port1.close();
+      if ('report' in answer) resolve(answer.report);
+      else reject(answer.busy ? new ProfileBusyError(answer.reason) : new Error(answer.reason));
+    });
+    main.postMessage({ tell: 'profile', request, answer: port2 } satisfies FrontReport, [port2]);
+  });
 }

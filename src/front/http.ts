@@ -3,6 +3,14 @@ import { z } from 'zod';
 import { MAX_QUANTITY, MAX_TTL_MS } from '../../protocol/limits.ts';
 import { type HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { reasonName, Status, statusName } from '../../protocol/status.ts';
+import {
+  MAX_PROFILE_SECONDS,
+  MIN_PROFILE_SECONDS,
+  PROFILE_KINDS,
+  ProfileBusyError,
+  type ProfileReport,
+  type ProfileRequest,
+} from '../profile/profile-report.ts';
 import type { StageReport } from '../shard/stage-report.ts';
 import { Call } from './call.ts';
 import type { Front } from './front.ts';
@@ -13,6 +21,8 @@ export interface HttpOptions {
   front: Front;
   holders: HolderHash;
   stages: () => StageReport;
+  /** Measures all threads. Rejects with ProfileBusyError while another is being taken. */
+  profile: (request: ProfileRequest) => Promise<ProfileReport>;
 }
 
 const MAX_BODY_BYTES = 4096;
@@ -30,6 +40,10 @@ const settings = {
   maxTtlMs: limit(MAX_TTL_MS),
 };
 const putBody = z.strictObject({ total: z.int().min(0).max(MAX_QUANTITY), ...settings });
+const profileQuery = z.strictObject({
+  seconds: z.coerce.number().min(MIN_PROFILE_SECONDS).max(MAX_PROFILE_SECONDS).default(5),
+  kind: z.enum(PROFILE_KINDS).default('cpu'),
+});
 const restockBody = z.strictObject({ delta: z.int().min(-MAX_QUANTITY).max(MAX_QUANTITY) });
 
 /** HTTP for people and scripts: each request becomes the command that a WebSocket client would send. */
@@ -113,6 +127,11 @@ export function routeHttp(app: uWS.TemplatedApp, options: HttpOptions): void {
 
   app.get('/v1/inspect', (res) => inspect(new Exchange(res), front));
   app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
+  app.post('/v1/profile', (res, req) => {
+    const exchange = new Exchange(res);
+    const asked = exchange.writable(req) ? exchange.query(req, profileQuery) : undefined;
+    if (asked !== undefined) profile(exchange, asked, options);
+  });
   app.get('/healthz', (res) => new Exchange(res).json(200, { status: 'ok' }));
   app.get('/readyz', (res) => {
     const exchange = new Exchange(res);
@@ -163,6 +182,18 @@ function inspect(exchange: Exchange, front: Front): void {
   next(0);
 }
 
+async function profile(exchange: Exchange, asked: ProfileRequest, options: HttpOptions): Promise<void> {
+  try {
+    exchange.json(200, await options.profile(asked));
+  } catch (error) {
+    if (error instanceof ProfileBusyError) {
+      exchange.problem(409, 'BUSY', 'another profile is being taken; ask again when it is done');
+    } else {
+      exchange.problem(500, 'FAILED', `no profile: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+}
+
 /** One HTTP request and its answer. The socket layer demands that a request is answered once, and never after it was aborted. */
 class Exchange {
   private readonly res: uWS.HttpResponse;
@@ -192,6 +223,14 @@ class Exchange {
     if (isTrustedOrigin(origin)) return true;
     this.problem(403, 'FORBIDDEN', `pages of ${origin} may not use this server`);
     return false;
+  }
+
+  /** The query's parameters, or undefined with the request answered when they are not as they should be. */
+  query<T>(req: uWS.HttpRequest, schema: z.ZodType<T>): T | undefined {
+    const parsed = schema.safeParse(Object.fromEntries(new URLSearchParams(req.getQuery())));
+    if (parsed.success) return parsed.data;
+    this.problem(400, 'MALFORMED', z.prettifyError(parsed.error).replaceAll('\n', ' '));
+    return undefined;
   }
 
   /** Reads and checks a JSON body. Only while the request is not answered. */

@@ -3,6 +3,7 @@ import { MAX_FRAME_BYTES, MAX_FRAME_CUT_BYTES, MAX_HOLDER_BYTES } from '../../pr
 import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
+import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import { Mode } from '../shard/records.ts';
 import type { StageReport } from '../shard/stage-report.ts';
 import type { Connection, Sink } from './connections.ts';
@@ -27,6 +28,8 @@ export interface SocketServerOptions {
   maxBackpressureBytes: number;
   /** What `GET /v1/stages` answers. */
   stages: () => StageReport;
+  /** What `POST /v1/profile` answers. */
+  profile: (request: ProfileRequest) => Promise<ProfileReport>;
 }
 
 /** What hangs on each socket. */

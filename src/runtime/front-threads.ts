@@ -1,6 +1,7 @@
-import { Worker } from 'node:worker_threads';
-import type { FrontEndOptions } from '../front/front-end.ts';
-import type { FrontReport, FrontRequest } from '../front/front-thread.ts';
+import { type MessagePort, Worker } from 'node:worker_threads';
+import type { FrontEndHooks, FrontEndOptions } from '../front/front-end.ts';
+import type { FrontReport, FrontRequest, ProfileAnswer } from '../front/front-thread.ts';
+import { ProfileBusyError, type ProfileRequest } from '../profile/profile-report.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { FrontControl, frontControlOf, frontDoorbells } from '../shard/memory.ts';
 import { threadUrl } from './thread-url.ts';
@@ -18,19 +19,24 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
+export interface FrontThreadsHooks {
+  /** A front cannot go on; the server must end. */
+  onFailed: (reason: string) => void;
+  profile: FrontEndHooks['profile'];
+}
+
 /** The fronts other than the main thread's, as the main thread sees them. */
 export class FrontThreads {
   private readonly options: FrontEndOptions;
-  private readonly onFailed: (reason: string) => void;
+  private readonly hooks: FrontThreadsHooks;
   private readonly running: Running[] = [];
   private readonly doorbells: readonly Doorbell[];
   private stopping = false;
   private readonly atExit = (): void => this.endAtOnce();
 
-  /** @param onFailed a front cannot go on; the server must end */
-  constructor(options: FrontEndOptions, onFailed: (reason: string) => void) {
+  constructor(options: FrontEndOptions, hooks: FrontThreadsHooks) {
     this.options = options;
-    this.onFailed = onFailed;
+    this.hooks = hooks;
     this.doorbells = frontDoorbells(options.memory).slice(1);
   }
 
@@ -76,10 +82,11 @@ export class FrontThreads {
       // The first is the one to know of.
       if (failure !== undefined) return;
       failure = detail;
-      if (ready && !this.stopping) this.onFailed(`front ${front} failed: ${detail}`);
+      if (ready && !this.stopping) this.hooks.onFailed(`front ${front} failed: ${detail}`);
     };
     thread.on('message', (report: FrontReport) => {
       if (report.tell === 'failed') failed(report.detail);
+      else if (report.tell === 'profile') void this.answer(report.request, report.answer);
     });
     thread.once('error', (error) =>
       failed(error instanceof Error ? (error.stack ?? error.message) : String(error)),
@@ -95,6 +102,18 @@ export class FrontThreads {
     ready = true;
     this.running.push({ front, thread, control: frontControlOf(this.options.memory, front), ended });
     return first.descriptor;
+  }
+
+  /** Threads are profiled from the main thread. */
+  private async answer(request: ProfileRequest, port: MessagePort): Promise<void> {
+    let answer: ProfileAnswer;
+    try {
+      answer = { report: await this.hooks.profile(request) };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      answer = { busy: error instanceof ProfileBusyError, reason };
+    }
+    port.postMessage(answer);
   }
 
   /** When the process ends, it terminates its threads. That must not meet one with sockets, or it becomes an abort. */

@@ -3,7 +3,9 @@ import type { AckLevel } from '../../protocol/ack.ts';
 import { anchorClock } from '../base/clock.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { FrontEnd, type FrontEndOptions } from '../front/front-end.ts';
-import { allocateEngine, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
+import type { ProfileRequest } from '../profile/profile-report.ts';
+import { Profiler } from '../profile/profiler.ts';
+import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
 import { Durable, type StoreEvent } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
@@ -86,13 +88,19 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     maxBackpressureBytes: settings.maxBackpressureBytes,
     storeStallMs: settings.storeStallMs,
   };
-  const end = new FrontEnd(frontOptions, (error, segment) => {
+  const profiler = new Profiler('front-0', commandCounts(memory));
+  const profile = (request: ProfileRequest) => profiler.take(request);
+  const onFault = (error: unknown, segment: number): void => {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     log({ worker: -1, event: 'died', detail, fencedSegment: segment });
     if (segment >= 0) durable?.rebuild(segment);
-  });
+  };
+  const end = new FrontEnd(frontOptions, { onFault, profile });
   const { front, sockets } = end;
-  const further = new FrontThreads(frontOptions, (reason) => onHopeless(reason, ServerExit.HOPELESS));
+  const further = new FrontThreads(frontOptions, {
+    onFailed: (reason) => onHopeless(reason, ServerExit.HOPELESS),
+    profile,
+  });
   const supervisor = new Supervisor({
     memory,
     anchor: frontOptions.anchor,
@@ -127,6 +135,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     if (stopping) return;
     stopping = true;
     const deadline = performance.now() + stopTimeoutMs;
+    await profiler.stop();
     await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
@@ -174,6 +183,13 @@ function allocate(options: EngineOptions): EngineMemory {
         'Lower --holds-per-segment and --keys-per-segment, or raise the limit (ulimit -v).',
     );
   }
+}
+
+/** For each worker's thread, by name, the word that counts the commands it has run. */
+function commandCounts({ workers }: EngineMemory): Record<string, Int32Array> {
+  return Object.fromEntries(
+    workers.map(({ sab }, worker) => [`shard-${worker}`, new Int32Array(sab, Control.COMMANDS * 4, 1)]),
+  );
 }
 
 function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
