@@ -9,8 +9,9 @@ import type { StageSampler } from './stage-sampler.ts';
 
 /** Replies in one pass; those of one connection leave in one frame. */
 const PASS = 4096;
+const WORD_BYTES = 4;
 /** Frames up to this length are sent through views made beforehand, so that a short reply allocates nothing. */
-const READY_VIEWS = 1024;
+const READY_VIEWS = 2048;
 
 /**
  * Takes replies out of the workers' rings and sends them, all that are ready for a connection in one frame. A pass
@@ -32,7 +33,8 @@ export class ReplyPump {
   private readonly lengths = new Int32Array(PASS);
   private readonly nexts = new Int32Array(PASS);
   private readonly touched: Connection[] = [];
-  private readonly frame = new Uint8Array(MAX_FRAME_BYTES);
+  private readonly frame = new Uint8Array(MAX_FRAME_BYTES + WORD_BYTES);
+  private readonly words = new DataView(this.frame.buffer);
   private readonly views: Uint8Array[];
   private readonly durability: Durability | undefined;
   private readonly stages: StageSampler;
@@ -125,7 +127,7 @@ export class ReplyPump {
       connection.lastReply = taken;
       taken++;
     }
-    for (let i = 0; i < dirty; i++) this.send(ring.u8, touched[i] as Connection);
+    for (let i = 0; i < dirty; i++) this.send(i32, touched[i] as Connection);
     if (taken > 0) this.stages.sent();
     if (this.blocked[worker]) ring.resumeAt(ring.peekPosition);
     else if (taken + aside > 0) ring.release();
@@ -160,8 +162,8 @@ export class ReplyPump {
     return sent;
   }
 
-  private send(u8: Uint8Array, connection: Connection): void {
-    const { starts, lengths, nexts, frame } = this;
+  private send(i32: Int32Array, connection: Connection): void {
+    const { starts, lengths, nexts, words } = this;
     let reply = connection.firstReply;
     connection.firstReply = -1;
     connection.lastReply = -1;
@@ -174,7 +176,8 @@ export class ReplyPump {
         to = 0;
       }
       const from = starts[reply] as number;
-      for (let i = 0; i < length; i++) frame[to + i] = u8[from + i] as number;
+      // By words, up to three bytes too many: the next reply, or nothing, is written over them.
+      for (let i = 0; i < length; i += 4) words.setInt32(to + i, i32[(from + i) >> 2] as number, true);
       to += length;
       count++;
       reply = nexts[reply] as number;
