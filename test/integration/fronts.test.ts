@@ -91,6 +91,11 @@ describe('a server with several fronts', () => {
     const { fronts, threads } = body as unknown as StageReport;
     expect(fronts).toBe(FRONTS);
     expect(threads.slice(0, FRONTS).map(({ name }) => name)).toEqual(['front-0', 'front-1', 'front-2']);
+    const busyUs = async () => {
+      const stages = (await answerOf('/v1/stages')).body as StageReport;
+      return Math.min(...stages.threads.slice(0, FRONTS).map((thread) => thread.busyUs));
+    };
+    await expect.poll(busyUs).toBeGreaterThan(0);
     await closeClients();
     await expect.poll(() => word('CONNECTIONS')).toEqual([0, 0, 0]);
   });
