@@ -132,7 +132,8 @@ class Run {
     const { scenario, target, skuPrefix } = this.options;
     const before = await readBooks(target);
     await stock(target.port, scenario.skus, scenario.unitsPerSku, 0, skuPrefix);
-    const streams = await this.atCapacity(scenario);
+    const capacityPerSecond = await this.capacityOf(scenario);
+    const streams = atCapacity(scenario, capacityPerSecond);
     const lengthMs = scenario.seconds * 1000;
     const periodMs = Math.max(SHORTEST_PERIOD_MS, Math.ceil(lengthMs / MOST_PERIODS));
     const stages: StageReport[] = [];
@@ -162,10 +163,12 @@ class Run {
     const account = addAccounts(outcomes.map((outcome) => outcome.account));
     const books = await this.collect(before, outcomes);
     const { problems, ...verdict } = judge(account, books);
+    const { counts, ...headline } = merger.headline(outcomes);
     const main = streams[0] as Stream;
     return {
-      ...merger.headline(outcomes),
+      ...headline,
       ...verdict,
+      counts: { ...counts, ...(capacityPerSecond > 0 && { capacityPerSecond }) },
       problems,
       commandsPerFrame: main.commandsPerFrame,
       connections: streams.reduce((sum, { connections }) => sum + connections, 0),
@@ -175,25 +178,19 @@ class Run {
       series: merger.series,
       latencyHistogram: merger.distribution(),
       stages,
-      bottleneck:
-        first(stages) === last || last === undefined
-          ? 'the server has no stage clocks'
-          : stagesBetween(stages[0] as StageReport, last).limit,
+      bottleneck: limitOf(stages, scenario),
       runs: [],
     };
   }
 
-  /** The streams as they are to run: where the rate depends on what the server takes, that is measured first. */
-  private async atCapacity(scenario: Scenario): Promise<readonly Stream[]> {
-    const { timesCapacity, streams } = scenario;
-    const [main, ...others] = streams as [Stream, ...Stream[]];
-    if (timesCapacity === undefined || main.framesInFlight === undefined) return streams;
+  /** Holds a second that the server accepts in a closed loop; 0 for a scenario that does not ask for it. */
+  private async capacityOf({ timesCapacity, streams }: Scenario): Promise<number> {
+    const [main] = streams as [Stream, ...Stream[]];
+    if (timesCapacity === undefined || main.framesInFlight === undefined) return 0;
     const merger = new Merger(this.options.threads, SHORTEST_PERIOD_MS, 0);
     const outcomes = await this.load([main], CAPACITY_MS, SHORTEST_PERIOD_MS, merger);
-    const { framesInFlight: _, ...rest } = main;
-    const ratePerSecond = Math.round(merger.headline(outcomes).acceptedPerSecond * timesCapacity);
     await sleep(main.ttlMs + LOOK_MS);
-    return [{ ...rest, ratePerSecond }, ...others];
+    return merger.headline(outcomes).acceptedPerSecond;
   }
 
   /** Puts the streams on the server, divided over the threads. */
@@ -331,6 +328,18 @@ function part(stream: Stream, thread: number, threads: number): Stream {
   };
 }
 
-function first<T>(list: readonly T[]): T | undefined {
-  return list[0];
+/** The streams as they are to run: the rate of the first may depend on what the server was found to take. */
+function atCapacity({ timesCapacity = 1, streams }: Scenario, capacityPerSecond: number): readonly Stream[] {
+  if (capacityPerSecond === 0) return streams;
+  const [{ framesInFlight: _, ...main }, ...others] = streams as [Stream, ...Stream[]];
+  return [{ ...main, ratePerSecond: capacityPerSecond * timesCapacity }, ...others];
+}
+
+/** What kept the server from being faster while the load was measured. */
+function limitOf(stages: readonly StageReport[], { seconds, warmUpSeconds }: Scenario): string {
+  const startMs = stages[0]?.atMs ?? 0;
+  const from = stages.find(({ atMs }) => atMs >= startMs + warmUpSeconds * 1000);
+  const to = stages.findLast(({ atMs }) => atMs <= startMs + seconds * 1000) ?? stages.at(-1);
+  if (from === undefined || to === undefined) return 'the server has no stage clocks';
+  return stagesBetween(from === to ? (stages[0] as StageReport) : from, to).limit;
 }

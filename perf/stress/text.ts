@@ -11,7 +11,9 @@ export function resultText(result: StressResult): string {
   const refusals = Object.entries(result.refusedBy).map(
     ([status, count]) => `${whole.format(count)} ${status}`,
   );
-  const others = Object.entries(counts).map(([name, count]) => `${whole.format(count)} ${words(name)}`);
+  const others = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${whole.format(count)} ${words(name)}`);
   const since = result.mode === 'open' ? 'since each was due' : 'since each was sent';
   const lines: [string, string][] = [
     ['load', loadText(result)],
