@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { positive, wholeNumber } from './flags.ts';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
 import { HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
@@ -97,19 +98,6 @@ function parts(text: string): Part[] {
     if (part === undefined) throw new InvalidArgumentError(`The parts are ${PARTS.join(', ')}.`);
     return part;
   });
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number from 1.');
-  return value;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');
-  return value;
 }
 
 function words(text: string): string[] {

@@ -9,12 +9,23 @@ export interface ProcessTicks {
 
 /** CPU ticks so far of all processes that are neither this one nor descend from it, or null where there is no /proc. */
 export function readOthersTicks(): number | null {
+  const all = readProcesses();
+  return all && ticksOutside(process.pid, all);
+}
+
+/** CPU ticks so far of a process and all that descend from it, or null where there is no /proc. */
+export function readTreeTicks(pid: number): number | null {
+  const all = readProcesses();
+  return all && ticksOutside(NOBODY, all) - ticksOutside(pid, all);
+}
+
+/** A process id that none has. */
+const NOBODY = -1;
+
+function readProcesses(): ProcessTicks[] | null {
   try {
     const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-    return ticksOutside(
-      process.pid,
-      pids.flatMap((pid) => readProcess(pid)),
-    );
+    return pids.flatMap((pid) => readProcess(pid));
   } catch {
     return null;
   }

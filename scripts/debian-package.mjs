@@ -10,9 +10,14 @@ const LIST_HINT = 'apt-get update failed; going on with the package lists that a
 /**
  * Makes sure that a program is on PATH, by Debian's package of that name where that can be done without
  * asking. Returns its path, or undefined after saying what is missing (`without` says what that means).
+ * Where there are several programs, any of them will do; the last is what Debian's package brings.
  */
-export async function ensureDebianPackage(binary, packageName, without) {
-  const found = findOnPath(binary);
+export async function ensureDebianPackage(programs, packageName, without) {
+  const binary = [programs].flat().at(-1);
+  const found = [programs]
+    .flat()
+    .map(findOnPath)
+    .find((path) => path !== undefined);
   if (found !== undefined) return found;
 
   const prefix = findOnPath('apt-get') === undefined ? undefined : rootPrefix();

@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { ensureDebianPackage } from './debian-package.mjs';
+import { ensurePeers } from './peer-packages.mjs';
 import { pinnedNode, root, setUp } from './setup.mjs';
 
 const bin = join(root, 'node_modules/.bin');
@@ -37,8 +38,7 @@ process.exitCode = code;
 async function runAll(args) {
   await setUp('development');
   await ensureDebianPackage('chromium', 'chromium', 'The test in a browser will be skipped');
-  // Where Debian's package starts a server of its own, on Redis' usual port, the tests leave that one alone.
-  await ensureDebianPackage('redis-server', 'redis-server', 'The tests with Redis will be skipped');
+  await ensurePeers('The tests');
   if (args.length > 0) {
     console.log(`\nOnly vitest ${args.join(' ')}: no lint, no types, no import direction.`);
     return vitest(args);

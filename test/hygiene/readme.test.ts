@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { SIDES } from '../../perf/peers/sides.ts';
 import { limitsOf, targetsOf } from '../../perf/report.ts';
 import { Status } from '../../protocol/status.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
@@ -63,6 +64,11 @@ describe('the tables of the README', () => {
     ]);
     expect(rows).toEqual([...targets, ...limits]);
   });
+});
+
+it('the README has every side of the comparison, with how it places a hold and what survives', () => {
+  const rows = tableBelow('side', 'a hold').map(([title, way, durability]) => [title, way, durability]);
+  expect(rows).toEqual(Object.values(SIDES).map(({ title, way, durability }) => [title, way, durability]));
 });
 
 describe("the README's tables of the SDK", () => {
