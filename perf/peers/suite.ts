@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
-import manifest from '../../package.json' with { type: 'json' };
 import { Place } from '../durable/place.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from '../machine.ts';
 import { median, rounded, type Spread, spread } from '../stats.ts';
@@ -338,10 +338,14 @@ function versions(): Record<string, string> {
   const redis = /v=([\d.]+)/.exec(stdout ?? '')?.[1];
   const postgres = postgresVersion();
   return {
-    holdfast: manifest.version,
+    holdfast: versionOf('holdfast'),
     node: process.version.slice(1),
-    ws: manifest.devDependencies.ws,
+    ws: versionOf('ws'),
     ...(redis !== undefined && { redis }),
     ...(postgres !== undefined && { postgresql: postgres }),
   };
+}
+
+function versionOf(name: string): string {
+  return (createRequire(import.meta.url)(`${name}/package.json`) as { version: string }).version;
 }

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { positive, wholeNumber } from '../flags.ts';
 import { describeMachine } from '../machine.ts';
 import { measureScale } from './measure.ts';
 import { outlookOf } from './predict.ts';
@@ -95,17 +96,4 @@ async function runScale({
 function workersUpTo(cores: number): number[] {
   const all = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
   return all.filter((count) => count <= Math.max(2, cores - 1));
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number from 1.');
-  return value;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');
-  return value;
 }
