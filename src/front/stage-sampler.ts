@@ -95,7 +95,7 @@ export class StageSampler {
     const replied = slots[row + Slot.REPLIED] as number;
     let durable = replied;
     if (gated) {
-      const reached = this.publications.reachedUs(slots[row + Slot.WORKER] as number, gate);
+      const reached = this.publications.reachedUs(slots[row + Slot.WORKER] as number, gate, replied);
       if (((reached - replied) | 0) > 0) durable = reached;
     }
     slots[row + Slot.DURABLE] = durable;

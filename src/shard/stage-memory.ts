@@ -114,10 +114,14 @@ export class Publications {
     this.words[this.row(this.words[0] as number) + 1 + worker] = position;
   }
 
-  /** When a worker's events became durable up to a position which they have reached by now: the time of the first that said so. */
-  reachedUs(worker: number, position: number): number {
+  /**
+   * When a worker's events became durable up to a position which they have reached by now: the time of the first publication that said so.
+   * `otherwiseUs` when there was none, since the position is where the ring began.
+   */
+  reachedUs(worker: number, position: number, otherwiseUs: number): number {
     const { words } = this;
     const last = words[0] as number;
+    if (last === 0) return otherwiseUs;
     let reachedUs = words[this.row(last)] as number;
     for (let back = 1; back < PUBLICATIONS; back++) {
       const row = this.row(last - back);

@@ -22,7 +22,8 @@ const stocks = (count: number) =>
 let nowMs = 0;
 beforeEach(() => {
   nowMs = 0;
-  vi.spyOn(process, 'hrtime').mockReturnValue([0, 0]);
+  const hrtime = (): [number, number] => [Math.floor(nowMs / 1000), (nowMs % 1000) * 1e6];
+  vi.spyOn(process, 'hrtime').mockImplementation(hrtime as typeof process.hrtime);
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
 });
 afterEach(() => vi.restoreAllMocks());
@@ -97,6 +98,62 @@ describe('the stages of a command', () => {
     workFrom(shard, 3, 6);
     endTurn(front, 10);
     expect(sumsMs()).toEqual([1, 2, 3, 0, 4]);
+  });
+
+  it('are those of each command, where others are under way', () => {
+    const { front, shard, send, makeDurable, sumsMs } = setUp();
+    send(stocks(1));
+    endTurn(front, 1);
+    workFrom(shard, 2, 3);
+    send(stocks(1));
+    nowMs = 4;
+    makeDurable();
+    front.router.publish();
+    workFrom(shard, 6, 10);
+    nowMs = 15;
+    makeDurable();
+    endTurn(front, 30);
+    // The first: 0, 1, 2, 3, 4, 30. The second: 3, 4, 6, 10, 15, 30.
+    expect(sumsMs()).toEqual([1 + 1, 1 + 2, 1 + 4, 1 + 5, 26 + 15]);
+  });
+
+  it.each([0, 1])(
+    'are told of a refusal that has nothing to wait for, after %i publications',
+    (publications) => {
+      // Far enough for the clock to be negative.
+      const startMs = 3_000_000;
+      const { front, shard, send, makeDurable, sumsMs } = setUp();
+      nowMs = startMs;
+      for (let i = 0; i < publications; i++) makeDurable();
+      send([[Op.HOLD, 1, 'no such', 1, 1000]]);
+      endTurn(front, startMs + 1);
+      workFrom(shard, startMs + 2, startMs + 4);
+      endTurn(front, startMs + 7);
+      expect(sumsMs()).toEqual([1, 1, 2, 0, 3]);
+    },
+  );
+
+  it('are no longer than they were when the thread that should have told died', () => {
+    const { memory, front, shard, send, counts, sumsMs } = setUp();
+    for (let i = 0; i < 20; i++) {
+      front.stages.tick();
+      send(reads(20));
+      front.endTurn();
+      work(shard);
+      front.endTurn();
+    }
+    expect(sumsMs()).toEqual([0, 0, 0, 0, 0]);
+    nowMs = 1000;
+    send([...reads(20), [Op.READ, 50, skuIn(1, SEGMENTS)]]);
+    endTurn(front, 1001);
+    plantFault(controlOf(memory.workers[0]), Fault.THROW, 1);
+    expect(() => work(new Shard(memory, 0))).toThrow('planted fault');
+    nowMs = 1010;
+    front.shardOf(0).adopt(Lease.FRONT);
+    front.shardOf(0).release();
+    endTurn(front, 1011);
+    expect(counts()).toEqual([421, 421, 421, 421, 421]);
+    expect(sumsMs().reduce((sum, ms) => sum + ms)).toBe(21 * 11);
   });
 
   it.each([1, 15, 16, 40])('know when a change became durable, %i publications ago', (later) => {
