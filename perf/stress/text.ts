@@ -80,12 +80,12 @@ function latencyText({ p50, p90, p99, p999, p9999, max }: LatencyMs): string {
   return `p50 ${ms(p50)}, p90 ${ms(p90)}, p99 ${ms(p99)}, p99.9 ${ms(p999)}, p99.99 ${ms(p9999)}, max ${ms(max)} ms`;
 }
 
-function loadText({ mode, connections, commandsPerFrame, seconds }: StressResult): string {
+export function loadText({ mode, connections, commandsPerFrame, seconds }: StressResult): string {
   const loop = mode === 'open' ? 'open loop (a fixed rate)' : 'closed loop (as fast as it is answered)';
   return `${loop}, ${whole.format(connections)} connections, ${commandsPerFrame} per frame, ${seconds} s`;
 }
 
-function serverText({ version, ack, store, workers, fronts, cores }: StressResult): string {
+export function serverText({ version, ack, store, workers, fronts, cores }: StressResult): string {
   const kept = store === null ? '' : `, ${store}`;
   return `holdfast ${version}, ack=${ack}${kept}, workers ${workers}, fronts ${fronts}, cores ${cores}`;
 }
@@ -97,7 +97,7 @@ function spreadText({ runs }: StressResult): string {
   return ` (${whole.format(Math.min(...rates))} to ${whole.format(Math.max(...rates))})`;
 }
 
-function machineText({ machine, steal, others, trusted }: StressResult): string {
+export function machineText({ machine, steal, others, trusted }: StressResult): string {
   const share = (percent: number | null) => (percent === null ? 'unknown' : `${percent} %`);
   const warning = trusted ? '' : ': not to be trusted';
   return `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}; steal ${share(steal)}, others ${share(others)}${warning}`;

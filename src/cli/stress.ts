@@ -18,6 +18,7 @@ interface StressCliOptions extends Omit<Wishes, 'ttlMs'> {
   list: boolean;
   compare: boolean;
   json: boolean | string;
+  out?: string;
 }
 
 const MOST_SKUS = 10_000_000;
@@ -114,6 +115,12 @@ export function stressCommand(): Command {
         'print one line of JSON for each scenario, or write it to a file; errors are JSON too, on stderr',
       ).default(false, 'off'),
     )
+    .addOption(
+      new Option(
+        '--out <file>',
+        'write a report with plots to a file: HTML that needs nothing else (default: none)',
+      ),
+    )
     .action(run);
 }
 
@@ -137,28 +144,35 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
     );
   }
   const { stress } = await import('../../perf/stress/stress.ts');
+  const { LiveView } = await import('../../perf/stress/live.ts');
   const { WishError } = await import('../../perf/stress/options.ts');
   // Ended by exit() rather than by the signal, so that a server of the run's own and its store go too.
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
   const results: StressResult[] = [];
+  const live = new LiveView(process.stderr);
   for (const scenario of scenarios) {
     const { ttl, url, port = url, threads, seed, repeats, serve } = options;
     const result = await stress(scenario, {
       wishes: { ...options, ...(ttl !== undefined && { ttlMs: ttl }) },
       ...{ port, threads, seed, repeats, serve, version },
+      onLive: (state) => live.show(state),
       onRun: ({ seconds }, nth) => {
+        live.clear();
         const which = repeats === 1 ? '' : `, run ${nth} of ${repeats}`;
         process.stderr.write(`${scenario.name}: ${seconds} s at most${which} …\n`);
       },
     }).catch((error: unknown) => {
+      live.clear();
       throw error instanceof WishError ? usage(error.message) : error;
     });
+    live.clear();
     results.push(result);
     // Each as soon as it is there: a later one may fail.
     if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
     else process.stdout.write(`${resultText(result)}\n`);
     if (typeof options.json === 'string') writeResults(options.json, results);
+    if (options.out !== undefined) await writeReport(options.out, results);
   }
   if (results.some(({ oversold, leaked, lost }) => oversold + leaked + lost > 0)) {
     process.exitCode = ExitCode.REFUSED;
@@ -198,10 +212,19 @@ async function compareFiles(files: string[], json: boolean): Promise<void> {
 }
 
 function writeResults(file: string, results: readonly StressResult[]): void {
+  write('results', file, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+}
+
+async function writeReport(file: string, results: readonly StressResult[]): Promise<void> {
+  const { renderPage } = await import('../../perf/stress/report/page.ts');
+  write('report', file, renderPage(results));
+}
+
+function write(what: string, file: string, text: string): void {
   try {
-    writeFileSync(file, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+    writeFileSync(file, text);
   } catch (error) {
-    throw usage(`The results cannot be written: ${(error as Error).message}`);
+    throw usage(`The ${what} cannot be written: ${(error as Error).message}`);
   }
 }
 

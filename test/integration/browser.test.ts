@@ -1,17 +1,13 @@
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Sdk from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
+import { launchChromium, whyNoChromium as missing } from '../fixtures/chromium.ts';
 import { startServer } from '../fixtures/server.ts';
-
-/** Where Debian's package puts it. */
-const CHROMIUM = '/usr/bin/chromium';
-const missing = existsSync(CHROMIUM) ? undefined : `${CHROMIUM} is not there: apt-get install chromium`;
 
 /** What a careful shop would send: no code but its own, and nothing that is made out of text. */
 const POLICY = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*";
@@ -111,11 +107,7 @@ async function openShop(): Promise<Shop> {
     await server.stop();
   };
   try {
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      // No sandbox: the tests may run as root. No shared memory on disk: containers have little of it.
-      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
-    });
+    browser = await launchChromium();
     const page = await browser.newPage();
     await page.goto(site.url);
     await page.waitForFunction(() => 'load' in globalThis);
