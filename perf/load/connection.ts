@@ -22,6 +22,8 @@ const sharedPayload = shared.subarray(HEADROOM_BYTES);
 export class Connection {
   readonly scanner: Scanner;
   onRead: () => void = () => {};
+  /** When the bytes that are being scanned were read, by performance.now(). */
+  readAtMs = 0;
   onFailure: (error: Error) => void = () => {};
   private readonly socket: Socket;
   private head = '';
@@ -84,6 +86,7 @@ export class Connection {
   private onBytes(bytes: number): boolean {
     try {
       if (this.opened !== undefined) return this.onHandshake(bytes);
+      this.readAtMs = performance.now();
       this.scanner.read(shared, bytes);
       this.onRead();
     } catch (error) {

@@ -144,7 +144,8 @@ export class Clients {
     const connection = await Connection.open({ port, path, answers: 'replies' });
     lane.connection = connection;
     connection.onFailure = (error) => this.onBroken(lane, connection, error);
-    connection.scanner.onReply = (id, status) => this.onReply(lane, id, status);
+    connection.scanner.onReply = (id, status) =>
+      this.onReply(lane, id, status, connection.readAtMs - this.startMs);
     if (lane.group.stream.deaf) connection.deafen();
     else if (lane.group.rate === 0)
       connection.onRead = () => this.topUp(lane, performance.now() - this.startMs);
@@ -260,9 +261,8 @@ export class Clients {
     writer.pos = 0;
   }
 
-  private onReply(lane: Lane, id: number, status: number): void {
+  private onReply(lane: Lane, id: number, status: number, nowMs: number): void {
     const { flights } = this;
-    const nowMs = performance.now() - this.startMs;
     const at = flights.placeOf(id);
     const op = flights.op[at];
     this.meterOf(lane.group).answer(status, nowMs - (flights.dueMs[at] as number));

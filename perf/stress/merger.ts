@@ -1,7 +1,8 @@
 import { decodeFromCompressedBase64, type Histogram, type JsHistogram } from 'hdr-histogram-js';
 import { STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
 import { rounded } from '../stats.ts';
-import { newHistogram, type Period } from './meter.ts';
+import { newHistogram } from './latencies.ts';
+import type { Period } from './meter.ts';
 import type { LatencyMs, SeriesPoint } from './result.ts';
 import type { Outcome } from './traffic.ts';
 
@@ -115,10 +116,10 @@ export class Merger {
     this.all.add(acceptedUs);
     this.all.add(refusedUs);
     for (const { offered, accepted, refused, behindEnd } of periods) {
-      this.counted.offered += offered;
       if (behindEnd) {
         this.counted.behindEnd += accepted + refused;
       } else {
+        this.counted.offered += offered;
         this.counted.accepted += accepted;
         this.counted.refused += refused;
       }

@@ -1,5 +1,5 @@
-import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 import { STATUS_COUNT, Status } from '../../protocol/status.ts';
+import { Latencies } from './latencies.ts';
 
 /** What a thread tells at the end of every period. Counts are of the period, the histogram's values µs. */
 export interface Period {
@@ -17,31 +17,20 @@ export interface Period {
   readonly refusedUs: string;
 }
 
-const LONGEST_US = 3_600_000_000;
-
-/** A histogram of µs, up to an hour, exact to three digits. */
-export function newHistogram(): Histogram {
-  return build({
-    highestTrackableValue: LONGEST_US,
-    numberOfSignificantValueDigits: 3,
-    useWebAssembly: false,
-  });
-}
-
 /** Counts what is due and what is answered, and how long it took. */
 export class Meter {
   offered = 0;
   answered = 0;
   readonly byStatus = new Float64Array(STATUS_COUNT);
-  private readonly acceptedUs = newHistogram();
-  private readonly refusedUs = newHistogram();
+  private readonly acceptedUs = new Latencies();
+  private readonly refusedUs = new Latencies();
   private told = { offered: 0, accepted: 0, answered: 0 };
 
   answer(status: number, tookMs: number): void {
     this.answered++;
     this.byStatus[status]++;
-    const histogram = status === Status.OK ? this.acceptedUs : this.refusedUs;
-    histogram.recordValue(tookMs <= 0 ? 0 : Math.min(LONGEST_US, Math.round(tookMs * 1000)));
+    if (status === Status.OK) this.acceptedUs.record(tookMs);
+    else this.refusedUs.record(tookMs);
   }
 
   /** Ends a period at so many ms since the start. */
@@ -54,12 +43,10 @@ export class Meter {
       refused: answered - accepted - (told.answered - told.accepted),
       waiting: offered - answered,
       ...{ endMs, behindEnd },
-      acceptedUs: encodeIntoCompressedBase64(this.acceptedUs),
-      refusedUs: encodeIntoCompressedBase64(this.refusedUs),
+      acceptedUs: this.acceptedUs.take(),
+      refusedUs: this.refusedUs.take(),
     };
     this.told = { offered, accepted, answered };
-    this.acceptedUs.reset();
-    this.refusedUs.reset();
     return period;
   }
 }

@@ -72,7 +72,7 @@ export function expectDescriptors(scenario: Scenario, limit: number = openFilesL
   const fewer = Math.max(1, limit - OTHER_FILES);
   throw new WishError(
     `${scenario.name} makes ${connections} connections, and a process may have ${limit} files open here. ` +
-      `Raise the limit in this shell (ulimit -Hn ${needed}; as root, or in /etc/security/limits.conf), or take --connections ${fewer}.`,
+      `Raise the limit in this shell (ulimit -n ${needed}; as root, or in /etc/security/limits.conf), or take --connections ${fewer}.`,
   );
 }
 

@@ -1,8 +1,10 @@
+import { encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { Unpackr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { FIRST_REQUEST_ID, skuName } from '../../../perf/load/frames.ts';
 import { Flights } from '../../../perf/stress/flights.ts';
 import { FrameWriter } from '../../../perf/stress/frame-writer.ts';
+import { Latencies, newHistogram } from '../../../perf/stress/latencies.ts';
 import { drawSkus } from '../../../perf/stress/popularity.ts';
 import { Op } from '../../../protocol/ops.ts';
 
@@ -52,6 +54,29 @@ describe('the writer of frames', () => {
   it('knows when it is full', () => {
     const writer = new FrameWriter('sku-', 1000);
     expect([writer.hasRoom(15), writer.hasRoom(16)]).toEqual([true, false]);
+  });
+});
+
+describe('latencies', () => {
+  it('are a histogram of µs, of what came since it was taken last', () => {
+    const [latencies, expected] = [new Latencies(), newHistogram()];
+    const timesMs = [0, 0.001, 0.5, 0.5, 65.535, 65.536, 70, 5000];
+    for (const round of [1, 2]) {
+      for (const ms of timesMs) {
+        latencies.record(ms * round);
+        expected.recordValue(ms * round * 1000);
+      }
+      expect(latencies.take()).toBe(encodeIntoCompressedBase64(expected));
+      expected.reset();
+    }
+    expect(latencies.take()).toBe(encodeIntoCompressedBase64(newHistogram()));
+  });
+
+  it('are 0 to an hour', () => {
+    const [latencies, expected] = [new Latencies(), newHistogram()];
+    for (const ms of [-3, 4_000_000]) latencies.record(ms);
+    for (const us of [0, 3_600_000_000]) expected.recordValue(us);
+    expect(latencies.take()).toBe(encodeIntoCompressedBase64(expected));
   });
 });
 

@@ -94,7 +94,7 @@ describe('the limit of open files', () => {
   it('is enough, or says what to do', () => {
     expect(() => expectDescriptors(scenario, 140)).not.toThrow();
     expect(() => expectDescriptors(scenario, 139)).toThrow(
-      /some makes 40 connections, and a process may have 139 files open here.*ulimit -Hn 140.*--connections 39/,
+      /some makes 40 connections, and a process may have 139 files open here.*ulimit -n 140.*--connections 39/,
     );
   });
 });
