@@ -11,13 +11,14 @@ import { skuName } from '../load/frames.ts';
 import { stock } from '../load/stock.ts';
 import { describeMachine, watched } from '../machine.ts';
 import { addAccounts } from './account.ts';
-import { judge, type ServerBooks } from './judge.ts';
+import { judge } from './judge.ts';
 import { Merger } from './merger.ts';
 import type { Period } from './meter.ts';
 import type { SeriesPoint, StressResult } from './result.ts';
 import { longestTtlMs, type Scenario, type Stream } from './scenario.ts';
+import { ServerSide } from './server-books.ts';
 import type { Share } from './share.ts';
-import { readBooks, readStages, type Target } from './target.ts';
+import { readStages, type Target } from './target.ts';
 import type { Outcome } from './traffic.ts';
 
 /** What whoever watches a run is told at the end of every period. */
@@ -50,14 +51,8 @@ export interface RunOptions {
 const MOST_PERIODS = 240;
 const SHORTEST_PERIOD_MS = 250;
 const DRAIN_MS = 5000;
-/** After the last deadline everything has to be back within this. */
-const BACK_MS = 3000;
 const LOOK_MS = 50;
 const CAPACITY_MS = 1000;
-/** The generator knows the server's time no better than this. */
-const CLOCK_MS = 100;
-/** Beyond so many SKUs, only the sums over all of them are compared. */
-const MOST_READ = 20_000;
 const STOCKED_TOGETHER = 400;
 
 /** Plays a scenario once and holds the clients' account against the server's books. Rejects when the run could not be made. */
@@ -130,7 +125,8 @@ class Run {
 
   async play(): Promise<Played> {
     const { scenario, target, skuPrefix } = this.options;
-    const before = await readBooks(target);
+    const side = new ServerSide(target, this.asker as Asker, scenario, skuPrefix);
+    await side.open();
     await stock(target.port, scenario.skus, scenario.unitsPerSku, 0, skuPrefix);
     const capacityPerSecond = await this.capacityOf(scenario);
     const streams = atCapacity(scenario, capacityPerSecond);
@@ -161,7 +157,7 @@ class Run {
     const last = await readStages(target);
     if (last !== undefined) stages.push(last);
     const account = addAccounts(outcomes.map((outcome) => outcome.account));
-    const books = await this.collect(before, outcomes);
+    const books = await side.close(account);
     const { problems, ...verdict } = judge(account, books);
     const { counts, ...headline } = merger.headline(outcomes);
     const main = streams[0] as Stream;
@@ -262,56 +258,6 @@ class Run {
         if (status !== Status.OK) throw new Error(`the restock was answered ${statusName(status)}`);
       }
     }
-  }
-
-  /** Reads the server's books now, and again when every hold has ended. */
-  private async collect(
-    before: Awaited<ReturnType<typeof readBooks>>,
-    outcomes: readonly Outcome[],
-  ): Promise<ServerBooks> {
-    const { scenario, target } = this.options;
-    const atStop = await readBooks(target);
-    const stopMs = this.serverMs() + CLOCK_MS;
-    const account = addAccounts(outcomes.map((outcome) => outcome.account));
-    const lastEndMs = account.endsAt.findLastIndex((count) => count > 0) + account.originMs;
-    // What nobody was told of ends with its time to live, counted from now at the latest.
-    const unsure = account.unsureHolds > 0 ? longestTtlMs(scenario) : 0;
-    await sleep(Math.max(0, lastEndMs - this.serverMs(), unsure));
-    const deadline = performance.now() + BACK_MS;
-    let atEnd = await readBooks(target);
-    while (atEnd.held > before.held && performance.now() < deadline) {
-      await sleep(LOOK_MS);
-      atEnd = await readBooks(target);
-    }
-    const restocked = scenario.restock?.units ?? 0;
-    return {
-      stocked: scenario.skus * (scenario.unitsPerSku + restocked),
-      heldAtStop: atStop.held - before.held,
-      heldAtEnd: atEnd.held - before.held,
-      stopMs,
-      violationsBefore: before.violations,
-      violations: atEnd.violations,
-      sold: atEnd.sold - before.sold,
-      soldBySku: scenario.skus <= MOST_READ ? await this.readSold() : null,
-    };
-  }
-
-  private async readSold(): Promise<Int32Array> {
-    const { scenario, skuPrefix } = this.options;
-    const sold = new Int32Array(scenario.skus);
-    for (let first = 0; first < scenario.skus; first += STOCKED_TOGETHER) {
-      const count = Math.min(STOCKED_TOGETHER, scenario.skus - first);
-      const commands = Array.from({ length: count }, (_, i) => [Op.READ, skuName(first + i, skuPrefix)]);
-      for (const [i, [status, , , units]] of (await (this.asker as Asker).ask(commands)).entries()) {
-        if (status !== Status.OK) throw new Error(`a READ was answered ${statusName(status)}`);
-        sold[first + i] = units as number;
-      }
-    }
-    return sold;
-  }
-
-  private serverMs(): number {
-    return Date.now() + (this.asker as Asker).aheadMs;
   }
 }
 

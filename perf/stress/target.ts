@@ -48,9 +48,13 @@ export async function startTarget(serve: readonly string[]): Promise<Target> {
   }
 }
 
-/** A server that runs already on this machine. */
+/** A server that runs already on this machine. Rejects when there is none. */
 export async function findTarget(port: number): Promise<Target> {
-  const asker = await Asker.connect(port, 'stress');
+  const asker = await Asker.connect(port, 'stress').catch((error: Error) => {
+    throw new Error(
+      `No Holdfast server answers on port ${port}: ${error.message}. Start one, or leave --url and --port away.`,
+    );
+  });
   asker.close();
   const stages = await readStages({ port });
   return {

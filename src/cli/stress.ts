@@ -164,7 +164,7 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
       },
     }).catch((error: unknown) => {
       live.clear();
-      throw error instanceof WishError ? usage(error.message) : error;
+      throw error instanceof WishError ? usage(error.message) : runFailure(error);
     });
     live.clear();
     results.push(result);
@@ -226,6 +226,13 @@ function write(what: string, file: string, text: string): void {
   } catch (error) {
     throw usage(`The ${what} cannot be written: ${(error as Error).message}`);
   }
+}
+
+/** What a thread of the generator or the server's process said; of their own kind are only mistakes in this program. */
+function runFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || ['TypeError', 'ReferenceError', 'RangeError'].includes(error.name))
+    return error;
+  return new CliError(ExitCode.NO_CONNECTION, 'RUN_FAILED', `The run came to no end. ${error.message}`);
 }
 
 function unknown(name: string, scenarios: readonly { readonly name: string }[]): never {

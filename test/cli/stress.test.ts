@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { StressResult } from '../../perf/stress/result.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
 import { result } from '../perf/stress/fixtures.ts';
-import { runCli } from './fixtures.ts';
+import { deadUrl, realServer, runCli } from './fixtures.ts';
 
 const STEADY = [1000, 1010, 990, 1000, 1005, 995, 1000];
 
@@ -55,6 +55,25 @@ describe('holdfast stress', () => {
     expect(stderr).toMatch(message);
     expect(code).toBe(2);
   });
+});
+
+test('says which server it did not find, and ends its own when it cannot be started', async () => {
+  const dead = await deadUrl();
+  const absent = await runCli(['stress', 'hot', '--tiny', '--url', dead]);
+  expect(absent.stderr).toMatch(/No Holdfast server answers on port \d+/);
+  expect(absent.code).toBe(3);
+  const wrong = await runCli(['stress', 'hot', '--tiny', '--serve', '--workers many']);
+  expect(wrong.stderr).toMatch(/--workers/);
+  expect(wrong.code).toBe(3);
+});
+
+test('judges only its own SKUs on a server that runs', async () => {
+  await using server = await realServer(['--ack', 'memory']);
+  await runCli(['stock', 'create', 'other', '--total', '5', '--url', server.url]);
+  await runCli(['hold', 'other', '3', '--ttl', '1h', '--url', server.url]);
+  const { code, stdout } = await runCli(['stress', 'checkout', '--tiny', '--url', server.url, '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({ oversold: 0, leaked: 0, lost: 0, ack: 'memory', workers: 1 });
+  expect(code).toBe(0);
 });
 
 describe('holdfast stress --compare', () => {
