@@ -68,7 +68,6 @@ function suiteOptions(flags: Flags): SuiteOptions {
   const tiny = flags.tiny === true;
   const repeats = tiny ? 1 : flags.repeats;
   const seconds = tiny ? 0.2 : flags.seconds;
-  const coreSize = tiny ? 10_000 : 1_000_000;
   return {
     parts: flags.only,
     repeats,
@@ -78,7 +77,12 @@ function suiteOptions(flags: Flags): SuiteOptions {
     patterns: patternsWriting(PATTERNS, flags.framesPerWrite),
     server: [...HOLDFAST_SERVER, ...flags.serve],
     ringRecords: Math.round(20_000_000 * seconds),
-    core: { skus: coreSize, openHolds: coreSize, holds: Math.round(2_000_000 * seconds), repeats },
+    core: {
+      skus: tiny ? 10_000 : 1_000_000,
+      openHolds: tiny ? 10_000 : 10_000_000,
+      commands: Math.round(1_000_000 * seconds),
+      repeats,
+    },
     codecCommands: 4096,
     expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000, repeats: Math.min(repeats, 3) },
     durable: {

@@ -1,5 +1,5 @@
 import { Cursor } from '../protocol/cursor.ts';
-import { MAX_REPLY_BYTES } from '../protocol/limits.ts';
+import { MAX_REPLY_BYTES, SLOT_BITS } from '../protocol/limits.ts';
 import { Op, StockMode } from '../protocol/ops.ts';
 import { Status } from '../protocol/status.ts';
 import { Writer } from '../protocol/writer.ts';
@@ -7,102 +7,132 @@ import { SkuHash, segmentOfHash } from '../src/base/hash.ts';
 import { Prng } from '../src/base/prng.ts';
 import { CommandHead, executeCommand } from '../src/core/execute.ts';
 import { inspectSegment } from '../src/core/invariant.ts';
-import { DEFAULT_SEGMENT_OPTIONS, Hold, segmentBytes } from '../src/core/layout.ts';
+import {
+  COARSE_BUCKETS,
+  DEFAULT_SEGMENT_OPTIONS,
+  FINE_BUCKETS,
+  Hold,
+  segmentBytes,
+} from '../src/core/layout.ts';
+import { GROUP, Prefetch } from '../src/core/prefetch.ts';
 import { Segment } from '../src/core/segment.ts';
-import { median } from './stats.ts';
+import { median, type Spread, spread } from './stats.ts';
 
 /** Commands between two readings of the clock and two rounds of expiry, as in a worker under load. */
 const BATCH_COMMANDS = 256;
-/** Commands whose memory is fetched together, as in a worker. */
-const GROUP = 16;
-/** How far the clock goes in a batch. With it the time to live follows from the number of open holds. */
+/** How far the clock goes in a batch. */
 const BATCH_MS = 2;
 const EXPIRY_BUDGET = 1024;
-/** Commands are encoded beforehand, one for each stride of bytes, and played in a circle. */
+/** Far enough that no hold ends by itself while it is measured. */
+const TTL_MS = 6 * 3_600_000;
+/** HOLDs are encoded beforehand, one for each stride of bytes, and played in a circle; CONFIRMs as many at a time, between the measured parts. */
 const STRIDE_BYTES = 32;
 const MOST_ENCODED = 1 << 20;
-/** Words for each encoded command: segment, the hash's two words, bytes of the request id. */
+const CHUNK_CONFIRMS = 1 << 16;
+/** Words for each encoded HOLD: segment, the hash's two words, bytes of the request id. */
 const HEAD_WORDS = 4;
 const START_MS = 1_700_000_000_000;
-const UNITS_PER_SKU = 1_000_000;
+const UNITS_PER_SKU = 100_000_000;
 const SEED = 20_240_229;
+
+/** SKUs of the run that the other is compared with. */
+export const FEW_SKUS = 1000;
 
 export interface CoreBenchOptions {
   /** SKUs over all segments, up to 10 million. */
   readonly skus: number;
   /** Holds that are open at any time of the measurement. */
   readonly openHolds: number;
-  /** Holds placed in one measured run; as many expire meanwhile. */
-  readonly holds: number;
+  /** Commands of one measured run, half of them HOLDs and half CONFIRMs. */
+  readonly commands: number;
   readonly repeats: number;
   readonly segments?: number;
 }
 
 export interface CoreBenchResult {
-  /** HOLD commands from bytes to reply bytes with everything that belongs to them, expiry too: median over the repeats. */
+  /** HOLDs and CONFIRMs in turn, from bytes to reply bytes: median over the repeats. */
   readonly commandsPerSecond: number;
   /** Slowest and fastest repeat, commands per second. */
-  readonly spread: [min: number, max: number];
-  /** The same by calls of segment.hold(), without reading and writing bytes: median. */
-  readonly directPerSecond: number;
-  /** Memory that one more open hold takes. */
+  readonly spread: Spread;
+  /** The same with few SKUs: median. */
+  readonly fewSkusPerSecond: number;
+  /** By what share the run with all SKUs is slower than that with few: median over pairs of runs. */
+  readonly slowdown: number;
+  /** Memory of all tables that grows with open holds, by the open holds. */
   readonly bytesPerOpenHold: number;
   readonly openHolds: number;
-  /** Whether every hold was accepted, the books of all segments are right and as many holds are open as there should be. */
+  /** Whether every command was accepted, the books of all segments are right and as many holds are open as there should be. */
   readonly verified: boolean;
 }
 
 /**
- * One thread, random SKUs, holds of one unit in a steady state: the clock goes on so that holds expire as fast as new ones
- * come. What a worker does between its two rings, without the rings.
+ * One thread, HOLDs of random SKUs and CONFIRMs of random open holds in turn, so that as many holds stay open. What a worker does
+ * between its rings, without the rings: events are written, and nobody reads them.
  */
 export async function benchCore(options: CoreBenchOptions): Promise<CoreBenchResult> {
-  const stage = new Stage(options);
-  stage.run(options.openHolds, false);
-  // The steady state is reached when every slot has been used, by both ways in, which the compiler then knows.
-  stage.run(options.openHolds, false);
-  stage.run(options.openHolds, true);
+  const many = new Stage(options, options.skus);
+  const few = new Stage(options, FEW_SKUS);
+  for (const stage of [many, few]) stage.fill();
+  const bytesPerOpenHold = many.bytesPerOpenHold();
+  // The compiler learns the way in from both.
+  for (const stage of [many, few]) stage.run(options.commands);
   const rates: number[] = [];
-  const directRates: number[] = [];
+  const fewRates: number[] = [];
   for (let repeat = 0; repeat < options.repeats; repeat++) {
-    rates.push(stage.run(options.holds, false));
-    directRates.push(stage.run(options.holds, true));
+    rates.push(many.run(options.commands));
+    fewRates.push(few.run(options.commands));
   }
+  const verdicts = [many, few].map((stage) => stage.verify());
   return {
     commandsPerSecond: median(rates),
-    spread: [Math.min(...rates), Math.max(...rates)],
-    directPerSecond: median(directRates),
-    bytesPerOpenHold: Hold.WORDS * Int32Array.BYTES_PER_ELEMENT,
-    ...stage.verify(),
+    spread: spread(rates),
+    fewSkusPerSecond: median(fewRates),
+    slowdown: median(rates.map((rate, i) => 1 - rate / (fewRates[i] as number))),
+    bytesPerOpenHold,
+    openHolds: verdicts[0]?.openHolds as number,
+    verified: verdicts.every(({ verified }) => verified),
   };
 }
 
-/** Segments, stock and encoded commands of one benchmark. */
+/** Segments, stock and encoded commands of one side of the comparison. */
 class Stage {
   private readonly segments: Segment[] = [];
-  private readonly wantedOpen: number;
-  private readonly ttlMs: number;
+  private readonly openHolds: number;
   private readonly encoded: number;
   private readonly commands: Uint8Array;
   private readonly heads: Int32Array;
+  private readonly confirms = new Uint8Array(CHUNK_CONFIRMS * STRIDE_BYTES);
+  private readonly random = new Prng(SEED);
   private readonly head = new CommandHead();
   private readonly cursor = new Cursor();
   private readonly writer = new Writer(new Uint8Array(MAX_REPLY_BYTES));
-  private readonly touched = new Int32Array(GROUP);
+  private readonly prefetch = new Prefetch();
+  private readonly confirmLo = new Int32Array(CHUNK_CONFIRMS);
+  private readonly confirmHi = new Int32Array(CHUNK_CONFIRMS);
+  private readonly confirmHolder = new Int32Array(CHUNK_CONFIRMS);
+  /** Ids of all holds that are open and not under way, and the holder of each. */
+  private readonly openLo: Int32Array;
+  private readonly openHi: Int32Array;
+  private readonly openHolder: Int32Array;
+  private open = 0;
   private next = 0;
   private nowMs = START_MS;
   private refused = 0;
 
-  constructor({ skus, openHolds, holds, segments = 64 }: CoreBenchOptions) {
-    this.wantedOpen = openHolds;
-    this.ttlMs = Math.max(1, Math.round((openHolds / BATCH_COMMANDS) * BATCH_MS));
-    this.encoded = Math.min(MOST_ENCODED, Math.max(holds, openHolds));
+  constructor({ openHolds, commands, repeats, segments = 64 }: CoreBenchOptions, skus: number) {
+    this.openHolds = openHolds;
+    this.encoded = Math.min(MOST_ENCODED, openHolds);
     this.commands = new Uint8Array(this.encoded * STRIDE_BYTES);
     this.heads = new Int32Array(this.encoded * HEAD_WORDS);
+    this.openLo = new Int32Array(openHolds + CHUNK_CONFIRMS);
+    this.openHi = new Int32Array(openHolds + CHUNK_CONFIRMS);
+    this.openHolder = new Int32Array(openHolds + CHUNK_CONFIRMS);
+    const confirmed = (commands / 2) * (repeats + 1);
     const capacity = {
       ...DEFAULT_SEGMENT_OPTIONS,
       skus: Math.ceil((skus / segments) * 1.25) + 64,
-      holds: Math.ceil(((openHolds + 16 * BATCH_COMMANDS) / segments) * 1.25) + 64,
+      // With few SKUs some segments have a multiple of their share.
+      holds: Math.ceil(((openHolds + confirmed) / segments) * (skus < 100_000 ? 3 : 1.25)) + 1024,
       keys: 1,
       holders: 1,
     };
@@ -113,19 +143,42 @@ class Stage {
     this.encode(skus);
   }
 
-  /** Places `count` holds and lets as many expire. Returns holds per second. */
-  run(count: number, direct: boolean): number {
-    const start = performance.now();
-    for (let left = count; left > 0; left -= BATCH_COMMANDS) {
+  /** Places all holds that are to be open. */
+  fill(): void {
+    while (this.open < this.openHolds) {
       this.nowMs += BATCH_MS;
-      const batch = Math.min(left, BATCH_COMMANDS);
-      if (direct) this.call(batch);
-      else this.execute(batch);
-      for (const segment of this.segments) {
-        while (segment.advance(this.nowMs, EXPIRY_BUDGET) >= EXPIRY_BUDGET);
-      }
+      this.batch(Math.min(BATCH_COMMANDS, this.openHolds - this.open), 0, 0);
     }
-    return (count / (performance.now() - start)) * 1000;
+  }
+
+  /** Runs `count` commands. Returns commands per second. */
+  run(count: number): number {
+    let tookMs = 0;
+    const most = Math.min(CHUNK_CONFIRMS, this.openHolds >> 1);
+    for (let left = count / 2; left > 0; left -= most) {
+      const chunk = Math.min(left, most);
+      this.encodeConfirms(chunk);
+      const start = performance.now();
+      for (let done = 0; done < chunk; ) {
+        this.nowMs += BATCH_MS;
+        const pairs = Math.min(BATCH_COMMANDS / 2, chunk - done);
+        this.batch(pairs, done, pairs);
+        done += pairs;
+        for (const segment of this.segments) segment.advance(this.nowMs, EXPIRY_BUDGET);
+      }
+      tookMs += performance.now() - start;
+    }
+    return (count / tookMs) * 1000;
+  }
+
+  /** Memory that is in use and would not be without the open holds, by the open holds. Only before anything was confirmed. */
+  bytesPerOpenHold(): number {
+    let bytes = 0;
+    for (const segment of this.segments) {
+      bytes += segment.holds.used * Hold.WORDS * 4;
+      bytes += (FINE_BUCKETS + COARSE_BUCKETS) * 8;
+    }
+    return Math.round((bytes / this.open) * 10) / 10;
   }
 
   verify(): { openHolds: number; verified: boolean } {
@@ -135,72 +188,98 @@ class Stage {
       const found = inspectSegment(segment);
       open += found.openHolds;
       wrong += found.violations.length;
-      if (found.held !== found.openHolds || found.sold !== 0) wrong++;
+      if (found.held !== found.openHolds) wrong++;
     }
-    // Holds end at most a tick late, which is a handful of batches.
-    const most = this.wantedOpen + 8 * BATCH_COMMANDS;
-    return { openHolds: open, verified: wrong === 0 && open > 0 && open <= most };
+    return { openHolds: open, verified: wrong === 0 && open === this.openHolds };
   }
 
-  private execute(count: number): void {
-    const { head, cursor, writer, heads, commands } = this;
-    for (let i = 0; i < count; i++) {
-      if (i % GROUP === 0) this.touch(Math.min(GROUP, count - i));
-      const index = this.take();
-      const words = index * HEAD_WORDS;
-      const start = index * STRIDE_BYTES + 2;
-      head.op = Op.HOLD;
-      head.count = 5;
-      head.lo = heads[words + 1] as number;
-      head.hi = heads[words + 2] as number;
-      head.holderLo = index;
-      head.requestStart = start;
-      head.requestBytes = heads[words + 3] as number;
-      cursor.reset(commands, start + head.requestBytes, (index + 1) * STRIDE_BYTES);
-      writer.pos = 0;
-      const segment = this.segments[heads[words] as number] as Segment;
-      if (executeCommand(segment, head, cursor, writer, this.nowMs) !== Status.OK) this.refused++;
+  /** Runs HOLDs and CONFIRMs in turn, after groups of both were touched as a worker does. */
+  private batch(holds: number, firstConfirm: number, confirms: number): void {
+    for (let from = 0; from < holds; from += GROUP / 2) {
+      const to = Math.min(holds, from + GROUP / 2);
+      this.touchGroup(to - from, firstConfirm + from, confirms === 0 ? 0 : to - from);
+      for (let i = from; i < to; i++) {
+        this.executeHold();
+        if (confirms > 0) this.executeConfirm(firstConfirm + i);
+      }
     }
   }
 
-  private call(count: number): void {
-    const { heads, commands, ttlMs, nowMs } = this;
-    for (let i = 0; i < count; i++) {
-      if (i % GROUP === 0) this.touch(Math.min(GROUP, count - i));
-      const index = this.take();
-      const words = index * HEAD_WORDS;
-      const name = index * STRIDE_BYTES + 3 + (heads[words + 3] as number);
-      const bytes = (commands[name - 1] as number) & 0x1f;
-      const lo = heads[words + 1] as number;
-      const hi = heads[words + 2] as number;
-      const segment = this.segments[heads[words] as number] as Segment;
-      const status = segment.hold(lo, hi, commands, name, bytes, index, 0, 1, ttlMs, 0, 0, nowMs);
-      if (status !== Status.OK) this.refused++;
-    }
-  }
-
-  /** Has the memory fetch what the next `count` commands need, as a worker does for the commands that wait in its ring. */
-  private touch(count: number): void {
-    const { heads, touched } = this;
-    for (let i = 0; i < count; i++) {
+  /** Has the memory fetch what the next pairs need. */
+  private touchGroup(pairs: number, firstConfirm: number, confirms: number): void {
+    const { segments, heads, prefetch } = this;
+    let added = 0;
+    for (let i = 0; i < pairs; i++) {
       const words = ((this.next + i) % this.encoded) * HEAD_WORDS;
-      const segment = this.segments[heads[words] as number] as Segment;
-      touched[i] = segment.touch(heads[words + 1] as number, false);
+      prefetch.add(added++, segments[heads[words] as number] as Segment, heads[words + 1] as number, false);
+      if (confirms === 0) continue;
+      const lo = this.confirmLo[firstConfirm + i] as number;
+      prefetch.add(added++, segments[lo >>> SLOT_BITS] as Segment, lo, true);
     }
-    for (let i = 0; i < count; i++) touched[i] = this.segmentOf(i).touchSku(touched[i] as number);
-    for (let i = 0; i < count; i++) this.segmentOf(i).touchHold(touched[i] as number);
+    prefetch.run(added);
   }
 
-  /** Segment of the command that comes `ahead` commands after the next one. */
-  private segmentOf(ahead: number): Segment {
-    const words = ((this.next + ahead) % this.encoded) * HEAD_WORDS;
-    return this.segments[this.heads[words] as number] as Segment;
-  }
-
-  private take(): number {
+  private executeHold(): void {
+    const { head, cursor, writer, heads } = this;
     const index = this.next;
     this.next = index + 1 < this.encoded ? index + 1 : 0;
-    return index;
+    const words = index * HEAD_WORDS;
+    const start = index * STRIDE_BYTES + 2;
+    head.op = Op.HOLD;
+    head.count = 5;
+    head.lo = heads[words + 1] as number;
+    head.hi = heads[words + 2] as number;
+    head.holderLo = index;
+    head.requestStart = start;
+    head.requestBytes = heads[words + 3] as number;
+    cursor.reset(this.commands, start + head.requestBytes, (index + 1) * STRIDE_BYTES);
+    writer.pos = 0;
+    const segment = this.segments[heads[words] as number] as Segment;
+    if (executeCommand(segment, head, cursor, writer, this.nowMs) !== Status.OK) this.refused++;
+    // For a later CONFIRM.
+    const open = this.open;
+    this.openLo[open] = segment.holdLo;
+    this.openHi[open] = segment.holdHi;
+    this.openHolder[open] = index;
+    this.open = open + 1;
+  }
+
+  private executeConfirm(index: number): void {
+    const { head, cursor, writer } = this;
+    const start = index * STRIDE_BYTES + 2;
+    head.op = Op.CONFIRM;
+    head.count = 3;
+    head.lo = this.confirmLo[index] as number;
+    head.hi = this.confirmHi[index] as number;
+    head.holderLo = this.confirmHolder[index] as number;
+    head.requestStart = start;
+    head.requestBytes = 1;
+    cursor.reset(this.confirms, start + 1, (index + 1) * STRIDE_BYTES);
+    writer.pos = 0;
+    const segment = this.segments[head.lo >>> SLOT_BITS] as Segment;
+    if (executeCommand(segment, head, cursor, writer, this.nowMs) !== Status.OK) this.refused++;
+  }
+
+  /** Takes random open holds, of all that are open, and encodes a CONFIRM of each. */
+  private encodeConfirms(count: number): void {
+    const { openLo, openHi, openHolder } = this;
+    const writer = new Writer(this.confirms);
+    for (let i = 0; i < count; i++) {
+      const at = this.random.below(this.open);
+      const last = --this.open;
+      const [lo, hi] = [openLo[at] as number, openHi[at] as number];
+      this.confirmLo[i] = lo;
+      this.confirmHi[i] = hi;
+      this.confirmHolder[i] = openHolder[at] as number;
+      openLo[at] = openLo[last] as number;
+      openHi[at] = openHi[last] as number;
+      openHolder[at] = openHolder[last] as number;
+      writer.pos = i * STRIDE_BYTES;
+      writer.array(3);
+      writer.int32(Op.CONFIRM);
+      writer.int32(1);
+      writer.uint64(hi, lo);
+    }
   }
 
   private stock(skus: number): void {
@@ -239,7 +318,7 @@ class Stage {
       this.heads.set(words, index * HEAD_WORDS);
       writer.textFrom(name, 0, name.length);
       writer.int32(1);
-      writer.int32(this.ttlMs);
+      writer.int32(TTL_MS);
     }
   }
 }

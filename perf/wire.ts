@@ -82,7 +82,11 @@ export interface WireResult {
 }
 
 /** As scripts/holdfast has it; the echo server gets the same. */
-const NODE_FLAGS = ['--max-semi-space-size=64'];
+const NODE_FLAGS = [
+  '--max-semi-space-size=64',
+  '--max-inlined-bytecode-size=2000',
+  '--max-inlined-bytecode-size-cumulative=6000',
+];
 
 /** Arguments to node that start `holdfast serve` on a free port, with further options, of which the last of a kind counts. */
 export function holdfastServer(...options: readonly string[]): string[] {

@@ -19,6 +19,8 @@ export class HolderTable {
       free: Header.HOLDER_FREE,
       fresh: Header.HOLDER_FRESH,
       count: Header.HOLDER_COUNT,
+      grown: Header.HOLDER_GROWN,
+      hashAt: (at) => this.hashOf(at),
     });
   }
 

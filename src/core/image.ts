@@ -175,8 +175,10 @@ const REBUILT = [
   Header.SKU_INDEX_DOUBLED,
   Header.KEY_FREE,
   Header.KEY_COUNT,
+  Header.KEY_GROWN,
   Header.HOLDER_FREE,
   Header.HOLDER_COUNT,
+  Header.HOLDER_GROWN,
 ] as const;
 
 /** Where the used records of each table lie in the segment's memory, in the order of the image. */

@@ -32,6 +32,8 @@ export class KeyTable {
       free: Header.KEY_FREE,
       fresh: Header.KEY_FRESH,
       count: Header.KEY_COUNT,
+      grown: Header.KEY_GROWN,
+      hashAt: (at) => this.i32[at + Key.PRINT] as number,
     });
   }
 

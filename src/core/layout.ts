@@ -52,9 +52,12 @@ export const Header = {
   KEY_COUNT: 10,
   KEY_HEAD: 11,
   KEY_TAIL: 12,
+  /** Buckets that the keys' chains have grown by, and the holders'. */
+  KEY_GROWN: 13,
   HOLDER_FREE: 14,
   HOLDER_FRESH: 15,
   HOLDER_COUNT: 16,
+  HOLDER_GROWN: 17,
   /** How often the SKU index has doubled. */
   SKU_INDEX_DOUBLED: 18,
   /** See Fence. */
@@ -178,7 +181,7 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
     return start;
   };
   const indexSlots = powerOfTwo(options.skus * 2);
-  // A bucket for each entry would spread few entries over many pages, at a miss of the TLB each; in a full table four share one.
+  // In a full table four share a bucket.
   const keySlots = powerOfTwo(options.keys / ENTRIES_PER_BUCKET);
   const holderSlots = powerOfTwo(options.holders / ENTRIES_PER_BUCKET);
   const layout = {

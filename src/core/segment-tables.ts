@@ -95,30 +95,40 @@ export class SegmentTables {
     Atomics.store(this.i32, Header.FENCED, Fence.NONE);
   }
 
-  /**
-   * Three steps by which a caller has the memory fetch what a command will need: it takes each step for several commands before the
-   * next one, and all of them before it runs the first command. Their cache misses, which are most of a command's cost in a large
-   * segment, then overlap. Nothing is decided by the loads, and any of them may be in vain.
-   *
-   * The first: `lo` is the low word of a SKU's hash or of a hold's id. Returns the SKU for the second step, or -1.
-   */
-  touch(lo: number, byHold: boolean): number {
-    if (!byHold) {
-      this.touched ^= this.holds.touchNext();
-      return this.skus.touch(lo);
-    }
+  /** Loads where the search for a SKU begins, by the low word of its hash, and the next hold's slot. Returns the SKU there, or -1. See Prefetch. */
+  touchName(lo: number): number {
+    this.touched ^= this.holds.touchNext();
+    return this.skus.touch(lo);
+  }
+
+  /** Loads a hold's record, by the low word of its id. Returns its slot, or -1. */
+  touchSlot(lo: number): number {
     const slot = lo & ((1 << SLOT_BITS) - 1);
-    return slot < this.holds.used ? (this.i32[this.holds.at(slot) + Hold.SKU] as number) : -1;
+    if (slot >= this.holds.used) return -1;
+    this.touched ^= this.i32[this.holds.at(slot)] as number;
+    return slot;
   }
 
-  /** The second: the SKU's record. Returns the hold for the third step, the last of the SKU's first lane, or -1. */
+  /** Loads a SKU's record. Returns the last hold of its first lane, which a new one will be linked behind, or -1. */
   touchSku(sku: number): number {
-    return sku < 0 ? -1 : (this.i32[this.skus.at(sku) + Sku.LANES + 1] as number) - 1;
+    return (this.i32[this.skus.at(sku) + Sku.LANES + 1] as number) - 1;
   }
 
-  /** The third: the hold that a new one will be linked behind. */
   touchHold(slot: number): void {
-    if (slot >= 0) this.touched ^= this.i32[this.holds.at(slot)] as number;
+    this.touched ^= this.i32[this.holds.at(slot)] as number;
+  }
+
+  /** Loads what a hold's end changes besides its record: the SKU, and the holds next to it in wheel and lane. */
+  touchNeighbours(slot: number): void {
+    const { i32 } = this;
+    const hold = this.holds.at(slot);
+    const records = this.holds.at(-1);
+    let sum = i32[this.skus.at(i32[hold + Hold.SKU] as number)] as number;
+    for (let link = hold + Hold.WHEEL_NEXT; link <= hold + Hold.LANE_PREV; link++) {
+      const next = i32[link] as number;
+      if (next > 0) sum ^= i32[records + next * Hold.WORDS] as number;
+    }
+    this.touched ^= sum;
   }
 
   /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */

@@ -45,10 +45,7 @@ export class SkuTable {
     }
   }
 
-  /**
-   * Loads the place of the index where a search for this hash begins, and returns the record number there, or -1. A caller that
-   * does so for several commands before it runs the first has the memory fetch them side by side.
-   */
+  /** Loads the place of the index where a search for this hash begins, and returns the record number there, or -1. See Prefetch. */
   touch(lo: number): number {
     return ((this.i32[this.index + (lo & this.mask)] as number) & NUMBER) - 1;
   }

@@ -6,6 +6,7 @@ import { MAX_COMMAND_EVENT_BYTES, MAX_EXPIRY_EVENT_BYTES } from '../core/events.
 import { CommandHead, executeCommand } from '../core/execute.ts';
 import { copyImage } from '../core/image.ts';
 import { Fence } from '../core/layout.ts';
+import { GROUP, Prefetch } from '../core/prefetch.ts';
 import { Segment } from '../core/segment.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
@@ -26,8 +27,6 @@ import {
 } from './records.ts';
 import { ShardLink } from './shard-link.ts';
 
-/** Commands whose memory is fetched together: enough to hide a miss behind others, few enough to stay in the first-level cache. */
-const GROUP = 16;
 /** A worker whose events wait for a store that does not take them answers that a client had better wait this long. */
 const FULL_RETRY_MS = 100;
 const BY_HOLD = OP_SHAPES.map(({ route }) => route === Route.HOLD);
@@ -72,7 +71,7 @@ export class Shard {
   private readonly ends = new Int32Array(GROUP);
   private readonly tags = new Int32Array(GROUP);
   private readonly positions = new Int32Array(GROUP);
-  private readonly touched = new Int32Array(GROUP);
+  private readonly prefetch = new Prefetch();
 
   constructor(memory: EngineMemory, worker: number) {
     const own = memory.workers[worker];
@@ -177,13 +176,14 @@ export class Shard {
 
   /** Takes up to `most` commands for which there is room to reply, and has the memory fetch what they will need. Returns how many. */
   private gather(link: ShardLink, most: number): number {
-    const { starts, ends, positions, tags, touched } = this;
+    const { starts, ends, positions, tags } = this;
     const { commands, replies } = link;
     const i32 = commands.i32;
     // Each reply may need its longest record, and the last one padding besides.
     const room = replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
     if (room === 1 && !replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
     let gathered = 0;
+    let infos = 0;
     this.inspected = false;
     this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES) ?? true;
     while (gathered < room && !this.inspected) {
@@ -193,26 +193,16 @@ export class Shard {
       ends[gathered] = at + commands.length;
       tags[gathered] = commands.tag;
       positions[gathered] = commands.position;
-      gathered++;
-      this.inspected = infoOp(i32[at >> 2] as number) === Op.INSPECT;
-    }
-    // Three rounds of loads, see SegmentState.touch(): what one round loads tells where the next one has to look.
-    let infos = 0;
-    for (let i = 0; i < gathered; i++) {
-      const words = (starts[i] as number) >> 2;
+      const words = at >> 2;
       const info = i32[words] as number;
+      const op = infoOp(info);
       infos |= info;
-      const byHold = BY_HOLD[infoOp(info)] as boolean;
-      touched[i] = this.segmentAt(infoSegment(info)).touch(i32[words + 3] as number, byHold);
+      const segment = this.segmentAt(infoSegment(info));
+      this.prefetch.add(gathered, segment, i32[words + 3] as number, BY_HOLD[op] as boolean);
+      this.inspected = op === Op.INSPECT;
+      gathered++;
     }
-    for (let i = 0; i < gathered; i++) {
-      const info = i32[(starts[i] as number) >> 2] as number;
-      touched[i] = this.segmentAt(infoSegment(info)).touchSku(touched[i] as number);
-    }
-    for (let i = 0; i < gathered; i++) {
-      const info = i32[(starts[i] as number) >> 2] as number;
-      this.segmentAt(infoSegment(info)).touchHold(touched[i] as number);
-    }
+    this.prefetch.run(gathered);
     if (infoSlot(infos) !== 0) this.noteTaken(link, gathered);
     return gathered;
   }

@@ -277,7 +277,7 @@ const EVERY_FIGURE = {
     oneInFlight: { shareOfEcho: 1 },
   },
   ring: { recordsPerSecond: 1, hopMicroseconds: 1 },
-  core: { commandsPerSecond: 1 },
+  core: { commandsPerSecond: 1, slowdown: 0, bytesPerOpenHold: 1 },
   expiry: { lateMs: { p99: 1 }, million: { longestSliceMs: 1 } },
   durable: {
     wire: {

@@ -15,6 +15,9 @@ describe('the bench command', () => {
     expect(report.trusted).toEqual(expect.any(Boolean));
     expect(report.ring.recordsPerSecond).toBeGreaterThan(0);
     expect(report.core.commandsPerSecond).toBeGreaterThan(0);
+    expect(report.core.fewSkusPerSecond).toBeGreaterThan(0);
+    expect(report.core.openHolds).toBe(10_000);
+    expect(report.core.bytesPerOpenHold).toBeGreaterThan(64);
     expect(report.codec.commandsPerSecond).toBeGreaterThan(0);
     expect(report.echo.commandsPerSecond).toBe(report.echo.onePerFrame.commandsPerSecond);
     expect(report.wire.shareOfEcho).toBe(report.wire.onePerFrame.shareOfEcho);
@@ -41,7 +44,7 @@ describe('the bench command', () => {
     expect(start.startMs).toBeGreaterThan(start.recoveryMs);
     if (redis !== null) expect(redis.always.commandsPerSecond).toBeGreaterThan(0);
     expect(report.targets).toHaveLength(16);
-    expect(report.limits).toHaveLength(9);
+    expect(report.limits).toHaveLength(11);
   });
 
   it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {
