@@ -10,7 +10,12 @@ const LOG_INTERVAL_MS = 10_000;
  * itself on a terminal, a line every ten seconds in a log), and keeps its output to itself unless it fails.
  * `progress` may add a word about how far things are. Throws an Error with the output's end on failure.
  */
-export async function runVisibly(title, command, args, { env = process.env, cwd, progress = () => '' } = {}) {
+export async function runVisibly(
+  title,
+  command,
+  args,
+  { env = process.env, cwd = process.cwd(), progress = () => '' } = {},
+) {
   const startedAt = Date.now();
   const terminal = process.stdout.isTTY;
   const line = () => `  ${seconds(startedAt)}${progress()}`;

@@ -48,6 +48,7 @@ const LAYERS: Record<string, Layer> = {
     folders: [
       'src/runtime',
       'src/front',
+      'src/profile',
       'src/storage',
       'src/shard',
       'src/ring',

@@ -16,16 +16,17 @@ interface LockEntry {
   devDependencies?: Versions;
 }
 
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const lock: Record<string, LockEntry> = JSON.parse(
-  readFileSync(join(root, 'package-lock.json'), 'utf8'),
-).packages;
 const KINDS = ['dependencies', 'optionalDependencies', 'devDependencies'] as const;
 
-describe('package.json', () => {
+/** The project, and what draws flame graphs, which is installed when somebody profiles. */
+describe.each(['.', 'perf/profile/clinic'])('package.json in %s', (folder) => {
+  const { manifest, lock } = packageIn(folder);
+
   it.each(KINDS)('pins %s to exact versions', (kind) => {
     const exact = /^(npm:(@[\w.-]+\/)?[\w.-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/;
-    const loose = Object.entries(manifest[kind] as Versions).filter(([, version]) => !exact.test(version));
+    const loose = Object.entries((manifest[kind] ?? {}) as Versions).filter(
+      ([, version]) => !exact.test(version),
+    );
     expect(loose).toEqual([]);
   });
 
@@ -35,7 +36,8 @@ describe('package.json', () => {
   });
 });
 
-describe('package-lock.json', () => {
+describe.each(['.', 'perf/profile/clinic'])('package-lock.json in %s', (folder) => {
+  const { lock } = packageIn(folder);
   const entries = Object.entries(lock).filter(([path]) => path !== '');
 
   it('does not say from which registry a package came', () => {
@@ -56,6 +58,14 @@ describe('package-lock.json', () => {
     expect(missing).toEqual([]);
   });
 });
+
+function packageIn(folder: string) {
+  const read = (name: string) => JSON.parse(readFileSync(join(root, folder, name), 'utf8'));
+  return {
+    manifest: read('package.json'),
+    lock: read('package-lock.json').packages as Record<string, LockEntry>,
+  };
+}
 
 function installsHere({ os, cpu, libc }: LockEntry): boolean {
   const fits = (wanted: string | string[] | undefined, have: string) =>
