@@ -74,7 +74,7 @@ export function liveLines(state: LiveState, columns: number): string[] {
   const lines = [
     `${scenario}  ${bar}  ${inSeconds(elapsedMs)} of ${inSeconds(lengthMs)}, ${left > 0 ? `${inSeconds(left)} left` : 'waiting for the last answers'}`,
     `rate      ${rates(state).join('   ')}`,
-    `latency   ${latencies(state).join('   ')}   in the last ${inSeconds(periodMs)}`,
+    `latency   ${latencies(state).join('  ')}  (last ${inSeconds(periodMs)})`,
     ...stageLines(state),
   ];
   return lines.map((line) => (line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`));
@@ -106,7 +106,7 @@ function rates({ point, periodMs }: LiveState): string[] {
 function latencies({ point: { latencyMs } }: LiveState): string[] {
   if (latencyMs === null) return ['no answer'];
   const { p50, p99, p999, max } = latencyMs;
-  return [`p50 ${inMs(p50)}`, `p99 ${inMs(p99)}`, `p99.9 ${inMs(p999)}`, `longest ${inMs(max)}`];
+  return [`p50 ${inMs(p50)}`, `p99 ${inMs(p99)}`, `p99.9 ${inMs(p999)}`, `max ${inMs(max)}`];
 }
 
 function stageLines(state: LiveState): string[] {

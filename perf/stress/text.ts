@@ -112,6 +112,6 @@ function ms(value: number): string {
 }
 
 /** `slowReadersClosed` as `slow readers closed`. */
-function words(name: string): string {
+export function words(name: string): string {
   return name.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
 }

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { withoutWarning } from '../base/warnings.ts';
+
 export interface FileLock {
   release(): void;
 }
@@ -39,17 +41,6 @@ export function isLocked(path: string): boolean {
   }
 }
 
-/** Loads node:sqlite without the warning that it is experimental, which tells whoever starts a server nothing. */
 function sqlite(): typeof import('node:sqlite') {
-  const { emitWarning } = process;
-  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
-    if (!String(warning).startsWith('SQLite is an experimental feature')) {
-      Reflect.apply(emitWarning, process, [warning, ...rest]);
-    }
-  }) as typeof process.emitWarning;
-  try {
-    return process.getBuiltinModule('node:sqlite');
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+  return withoutWarning('SQLite is an experimental feature', () => process.getBuiltinModule('node:sqlite'));
 }

@@ -16,7 +16,7 @@ describe('the live view', () => {
     expect(liveLines(live(), 120)).toEqual([
       'zipf  ━━━━━━──────────────  6 s of 20 s, 14 s left',
       'rate      offered 20,000/s   accepted 18,000/s   refused 1,500/s   waiting 250',
-      'latency   p50 0.40 ms   p99 2.50 ms   p99.9 9.10 ms   longest 1,041 ms   in the last 0.5 s',
+      'latency   p50 0.40 ms  p99 2.50 ms  p99.9 9.10 ms  max 1,041 ms  (last 0.5 s)',
       'worker 0                       0 waiting, p99 0.02 ms, ring 10 % full',
       'worker 1  ██████████           12 waiting, p99 0.03 ms, ring 10 % full',
       'worker 2  ████████████████████ 24 waiting, p99 0.04 ms, ring 10 % full',
@@ -33,11 +33,7 @@ describe('the live view', () => {
       { stages: many },
       [14, 'and 56 more workers with up to 756 waiting'],
     ],
-    [
-      'without an answer',
-      { point: { ...point, latencyMs: null } },
-      [8, 'latency   no answer   in the last 0.5 s'],
-    ],
+    ['without an answer', { point: { ...point, latencyMs: null } }, [8, 'latency   no answer  (last 0.5 s)']],
     ['at the end', { elapsedMs: 20_250 }, [8, 'waiting for the last answers']],
     ['of a short run', { elapsedMs: 100, lengthMs: 400 }, [8, '0.1 s of 0.4 s, 0.3 s left']],
   ] as [string, Partial<LiveState>, [number, string]][])('%s', (_, changes, [count, text]) => {
@@ -52,7 +48,7 @@ describe('the live view', () => {
 
   it('is one line where it is no terminal', () => {
     expect(plainLine(live())).toBe(
-      'zipf 6 s of 20 s: offered 20,000/s, accepted 18,000/s, refused 1,500/s, waiting 250; p50 0.40 ms, p99 2.50 ms, p99.9 9.10 ms, longest 1,041 ms; waiting for workers 0 12 24; front-0 97 %  shard-0 50 %  shard-1 55 %  shard-2 60 %  storage 20 % + 60 % disk',
+      'zipf 6 s of 20 s: offered 20,000/s, accepted 18,000/s, refused 1,500/s, waiting 250; p50 0.40 ms, p99 2.50 ms, p99.9 9.10 ms, max 1,041 ms; waiting for workers 0 12 24; front-0 97 %  shard-0 50 %  shard-1 55 %  shard-2 60 %  storage 20 % + 60 % disk',
     );
   });
 });

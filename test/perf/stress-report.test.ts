@@ -121,6 +121,7 @@ describe('the page', () => {
       { trusted: false, steal: 12 },
       /class="bad">Not to be trusted: meanwhile the host took 12 %/,
     ],
+    ['what was counted besides', { counts: { slowReadersClosed: 3 } }, /<td>3 slow readers closed<\/td>/],
     ['machine and steal', {}, /A CPU, 4 cores, linux 6, Node v22; steal 0\.1 %, others 0\.4 %/],
     ['the stages over the whole run', {}, /<tr><th>durable<\/th><td>wait<\/td>/],
     ['missing stages', { stages: [] }, /<p>The server told nothing of its stages\.<\/p>/],

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
 import { dirname, extname, join } from 'node:path';
+import { withoutWarning } from '../../../src/base/warnings.ts';
 import { STAGES, stagesBetween } from '../../../src/shard/stage-report.ts';
 import { MAX_TAKEN_PERCENT } from '../../machine.ts';
 import type { StressResult } from '../result.ts';
-import { loadText, machineText, serverText } from '../text.ts';
+import { loadText, machineText, serverText, words } from '../text.ts';
 import { plotsOf } from './data.ts';
 import { STYLE } from './style.ts';
 
@@ -162,8 +163,9 @@ function conditions(result: StressResult): string {
   const { refusedBy, counts, runs, acceptedLatencyMs } = result;
   const list = (of: Readonly<Record<string, number>>): string =>
     Object.entries(of)
-      .map(([name, count]) => `${name} ${grouped(count)}`)
+      .map(([name, count]) => `${grouped(count)} ${words(name)}`)
       .join(', ');
+  const refusals = Object.entries(refusedBy).map(([status, count]) => `${grouped(count)} ${status}`);
   const accepted =
     acceptedLatencyMs === null
       ? ''
@@ -176,9 +178,9 @@ function conditions(result: StressResult): string {
       result.warmUpMs === 0 ? '' : `the first ${result.warmUpMs / 1000} s, in the plots over time only`,
     ],
     ['server', serverText(result)],
-    ['refused by', list(refusedBy)],
-    ['of accepted', accepted],
-    ['counted besides', list(counts)],
+    ['refused', refusals.join(', ')],
+    ['latency of accepted', accepted],
+    ['besides', list(counts)],
     ['runs', runs.length < 2 ? '' : `accepted a second: ${rates.join(', ')}; shown is the median`],
     ['machine', machineText(result)],
     ['started', `${result.startedAt}, seed ${result.seed}`],
@@ -191,7 +193,8 @@ function conditions(result: StressResult): string {
 function script(name: string): string {
   const extension = extname(import.meta.filename);
   const text = readFileSync(new URL(`${name}${extension}`, import.meta.url), 'utf8');
-  const code = extension === '.ts' ? stripTypeScriptTypes(text) : text;
+  const code =
+    extension === '.ts' ? withoutWarning('stripTypeScriptTypes', () => stripTypeScriptTypes(text)) : text;
   return code
     .replace(/^import .*$/gm, '')
     .replace(/^export (?=function|const)/gm, '')
