@@ -3,8 +3,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { positive, wholeNumber } from '../flags.ts';
 import { insertTable, markdown } from './markdown.ts';
 import { renderPeers, targetsOf } from './report.ts';
+import type { PeersReport } from './result.ts';
 import { SIDES, type SideName } from './sides.ts';
-import { benchPeers, type PeersOptions, type PeersReport } from './suite.ts';
+import { benchPeers, type PeersOptions } from './suite.ts';
 import { plot } from './svg.ts';
 
 interface Flags {

@@ -1,7 +1,7 @@
 import { grouped } from '../report.ts';
-import { headLines, SHAPE_LABELS, sceneLabel, times } from './report.ts';
+import { headLines, SHAPE_LABELS, sceneLabel, targetRows, times } from './report.ts';
+import { describeDrive, type PeerResult, type PeersReport, type SideResult } from './result.ts';
 import { SCENES, SHAPES, type Shape } from './sides.ts';
-import { describeDrive, type PeerResult, type PeersReport, type SideResult } from './suite.ts';
 
 const BEGIN = /^<!-- peers: begin.*-->$/m;
 const END = '<!-- peers: end -->';
@@ -17,6 +17,7 @@ export function markdown(report: PeersReport): string {
     '',
     ...shapes.flatMap((shape) => [...shapeTable(report, shape), '']),
     ...missing.flatMap(({ title, why }) => [`${title} was not measured: ${why}.`, '']),
+    ...targetsTable(report),
     ...waysTable(report),
   ].join('\n');
 }
@@ -73,6 +74,13 @@ function waysTable({ sides }: PeersReport): string[] {
     return [side.title, side.way, side.durability, ...driven, String(side.oversold)];
   });
   return padded([head, ...rows]);
+}
+
+function targetsTable(report: PeersReport): string[] {
+  const rows = targetRows(report);
+  return rows.length === 0
+    ? []
+    : [...padded([['Holdfast, ack=memory, of', 'reached', 'asked for', ''], ...rows]), ''];
 }
 
 function ofShape(side: SideResult, shape: Shape): PeerResult[] {

@@ -3,11 +3,19 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { Place } from '../durable/place.ts';
-import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from '../machine.ts';
-import { median, rounded, type Spread, spread } from '../stats.ts';
+import { describeMachine, judge, readCpu, watched } from '../machine.ts';
 import { BOOKS_MS, blaming, DRAIN_MS, STUCK_MS } from '../wire.ts';
 import type { Drive, PeerLoad, PeerLoadResult } from './load.ts';
 import { postgresVersion } from './postgres-process.ts';
+import {
+  describeDrive,
+  expectSoldOut,
+  type PeerResult,
+  type PeersReport,
+  peerResult,
+  type Runs,
+  type SideResult,
+} from './result.ts';
 import {
   expectAllBack,
   type PeerBooks,
@@ -35,60 +43,11 @@ export interface PeersOptions {
   readonly onProgress?: (text: string) => void;
 }
 
-/** One side in one scene and shape. Rates are accepted holds a second. */
-export interface PeerResult extends Watched {
-  readonly scene: Scene;
-  readonly shape: Shape;
-  /** Median of the rounds, and slowest and fastest. */
-  readonly acceptedPerSecond: number;
-  readonly spread: Spread;
-  /** Of a request at this rate, with so many under way; medians of the rounds. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number };
-  readonly drive: Drive;
-  /** Holds of all rounds. */
-  readonly accepted: number;
-  readonly refused: number;
-  readonly unanswered: number;
-  /** Cores that the side kept busy, and the busy share of the load's thread: who of them was the limit. */
-  readonly serverCores: number | null;
-  readonly loadBusy: number;
-  /** Holds that ended for each that was accepted; null where the side ends them by itself. */
-  readonly endedShare: number | null;
-  /** Medians of the ratios to Holdfast's rate in the same round; missing where Holdfast was not run. */
-  readonly ratioToHoldfastMemory?: number;
-  readonly ratioToHoldfastSync?: number;
-}
-
-export interface SideResult {
-  readonly name: SideName;
-  readonly title: string;
-  readonly durability: string;
-  readonly way: string;
-  /** A SKU that was sold out under load: accepted has to be its units. */
-  readonly soldOut: { readonly units: number; readonly accepted: number; readonly refused: number };
-  /** Units taken that were not there: of that SKU, and of all others when everything had ended. */
-  readonly oversold: number;
-  readonly results: readonly PeerResult[];
-  readonly books: PeerBooks;
-}
-
-export interface PeersReport extends Watched {
-  readonly machine: Machine;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly disk: Place['disk'];
-  readonly options: Pick<PeersOptions, 'repeats' | 'seconds' | 'skus' | 'ttlMs'>;
-  readonly sides: readonly SideResult[];
-  /** Sides that could not be run here, and why. */
-  readonly missing: readonly { readonly name: SideName; readonly title: string; readonly why: string }[];
-}
-
 const FEW_UNITS = 100;
 /** Far longer than it takes to sell them out. */
 const SCARCE_TTL_MS = 8_000;
 const SCARCE_DRIVE: Drive = { connections: 8, inFlight: 4, holdsPerRequest: 1 };
 const SCARCE_TRIES = 10;
-/** Of the holds that are accepted, so many have to end meanwhile for the rate to be one that could go on. */
-const STEADY_SHARE = 0.9;
 
 /** Runs every side in turns on servers of its own; rejects when one fails or its books are wrong at the end. */
 export async function benchPeers(options: PeersOptions): Promise<PeersReport> {
@@ -113,8 +72,6 @@ export async function benchPeers(options: PeersOptions): Promise<PeersReport> {
     await run.stop();
   }
 }
-
-type Runs = Map<SideName, PeerLoadResult[]>;
 
 class PeersRun {
   readonly place: Place;
@@ -157,10 +114,7 @@ class PeersRun {
         const { runs, ...watch } = await watched(() => this.rounds(scene, shape, fastest));
         for (const [name, own] of runs) {
           const drive = fastest.get(name) as Drive;
-          const result = summary(scene, shape, drive, own);
-          const isSteady = result.endedShare === null || result.endedShare >= STEADY_SHARE;
-          const trusted = watch.trusted && isSteady;
-          results.get(name)?.push({ ...result, ...ratios(own, runs), ...watch, trusted });
+          results.get(name)?.push(peerResult(scene, shape, drive, own, runs, watch));
         }
       }
     }
@@ -281,56 +235,8 @@ class PeersRun {
   }
 }
 
-/** Throws unless all units were sold, none of them twice, and somebody was refused. */
-export function expectSoldOut(title: string, sold: SideResult['soldOut']): SideResult['soldOut'] {
-  const { units, accepted, refused } = sold;
-  if (accepted === units && refused > 0) return sold;
-  throw new Error(`${title} accepted ${accepted} holds of a SKU with ${units} units and refused ${refused}.`);
-}
-
-/** `100 × 50`, and holds in a request where there are several. */
-export function describeDrive({ connections, inFlight, holdsPerRequest }: Drive): string {
-  return `${connections} × ${inFlight}${holdsPerRequest > 1 ? ` × ${holdsPerRequest}` : ''}`;
-}
-
 function drivesOf(name: SideName, scene: Scene, shape: Shape): readonly Drive[] {
   return (SIDES[name] as Side).drives[scene][shape] ?? [];
-}
-
-function summary(scene: Scene, shape: Shape, drive: Drive, runs: readonly PeerLoadResult[]) {
-  const rates = runs.map((run) => run.acceptedPerSecond);
-  const sum = (of: (run: PeerLoadResult) => number) => runs.reduce((total, run) => total + of(run), 0);
-  const middle = (of: (run: PeerLoadResult) => number) => rounded(median(runs.map(of)));
-  const optional = (of: (run: PeerLoadResult) => number | null) =>
-    runs.some((run) => of(run) === null) ? null : middle((run) => of(run) ?? 0);
-  return {
-    scene,
-    shape,
-    acceptedPerSecond: Math.round(median(rates)),
-    spread: spread(rates),
-    latencyMs: { p50: middle((run) => run.latencyMs.p50), p99: middle((run) => run.latencyMs.p99) },
-    drive,
-    accepted: sum((run) => run.accepted),
-    refused: sum((run) => run.refused),
-    unanswered: sum((run) => run.unanswered),
-    serverCores: optional((run) => run.serverCores),
-    loadBusy: middle((run) => run.loadBusy),
-    endedShare: optional((run) => run.endedShare),
-  };
-}
-
-function ratios(own: readonly PeerLoadResult[], runs: Runs) {
-  const ratioTo = (name: SideName) => {
-    const theirs = runs.get(name);
-    if (theirs === undefined) return undefined;
-    const each = own.map((run, i) => run.acceptedPerSecond / theirs[i].acceptedPerSecond);
-    return Number(median(each).toPrecision(3));
-  };
-  const [memory, sync] = [ratioTo('holdfastMemory'), ratioTo('holdfastSync')];
-  return {
-    ...(memory !== undefined && { ratioToHoldfastMemory: memory }),
-    ...(sync !== undefined && { ratioToHoldfastSync: sync }),
-  };
 }
 
 function versions(): Record<string, string> {

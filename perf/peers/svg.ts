@@ -1,7 +1,7 @@
 import { grouped } from '../report.ts';
 import { headLines, SHAPE_LABELS, sceneLabel } from './report.ts';
+import type { PeersReport, SideResult } from './result.ts';
 import { SCENES, SHAPES, type Shape } from './sides.ts';
-import type { PeersReport, SideResult } from './suite.ts';
 
 const WIDTH = 920;
 const LABEL_WIDTH = 300;
