@@ -1,11 +1,15 @@
 import { fileURLToPath } from 'node:url';
+import { MessageChannel } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SCENARIOS } from '../../../perf/scenarios/index.ts';
 import { ServerProcess } from '../../../perf/server-process.ts';
+import { Merger } from '../../../perf/stress/merger.ts';
+import type { Period } from '../../../perf/stress/meter.ts';
 import { tailored } from '../../../perf/stress/options.ts';
 import { runScenario } from '../../../perf/stress/run.ts';
 import type { Scenario } from '../../../perf/stress/scenario.ts';
 import { findTarget, type Target } from '../../../perf/stress/target.ts';
+import traffic from '../../../perf/stress/traffic.ts';
 import { holdfastServer } from '../../../perf/wire.ts';
 
 const RIGHT = { oversold: 0, leaked: 0, lost: 0, problems: [] };
@@ -96,7 +100,7 @@ describe('a server that stands still for a while', () => {
       const { latencyMs, unanswered } = await run(open, await findTarget(await server.port));
       expect(unanswered).toBe(0);
       expect(latencyMs.max).toBeGreaterThan(180);
-      // Counted from when they were sent, or one for each connection, only four of 200 would have waited.
+      // Had each connection waited for its answer before it sent again, only four of 200 would have waited.
       expect(latencyMs.p90).toBeGreaterThan(100);
     } finally {
       await server.stop();
@@ -111,6 +115,40 @@ describe('a server that stands still for a while', () => {
       const { unanswered, series } = await run(open, target, 300);
       expect(unanswered).toBe(100);
       expect(series.reduce((sum, { offered }) => sum + offered, 0)).toBe(200);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('is not needed for a command to be late: a generator that falls behind counts that too', async () => {
+    const standIn = fileURLToPath(new URL('../fixtures/stand-in.ts', import.meta.url));
+    const server = await ServerProcess.start('stand-in', [standIn, '{}']);
+    try {
+      const { port1, port2 } = new MessageChannel();
+      const merger = new Merger(1, 250, 0);
+      port1.on('message', (message: 'ready' | Period) => {
+        if (message !== 'ready') return merger.take(0, message);
+        port1.postMessage('start');
+        // The generator is on this thread, and sends nothing for 200 of its 500 ms.
+        setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200), 150);
+      });
+      const outcome = await traffic({
+        ...{
+          port: await server.port,
+          skuPrefix: 't-',
+          skus: 10,
+          popularity: 'uniform',
+          streams: open.streams,
+        },
+        ...{ thread: 0, seed: 1, lengthMs: 500, drainMs: 5000, periodMs: 250, aheadMs: 0 },
+        ...{ originMs: Date.now(), spanMs: 10_000, told: port2 },
+      });
+      // The last periods are on their way.
+      await new Promise((resolve) => port1.once('close', resolve));
+      const { latencyMs, unanswered } = merger.headline([outcome]);
+      expect([unanswered, outcome.offered]).toEqual([0, 200]);
+      expect(latencyMs.max).toBeGreaterThan(180);
+      expect(latencyMs.p90).toBeGreaterThan(100);
     } finally {
       await server.stop();
     }
