@@ -46,8 +46,7 @@ export class ServerProcess {
   private constructor(name: string, args: readonly string[]) {
     this.name = name;
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
-      // Huge pages as scripts/holdfast has them; every server gets the same.
-      env: { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...process.env },
+      env: environment(process.env),
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     // Before whoever removes the files that it has open.
@@ -148,4 +147,9 @@ async function within<T>(ms: number, promise: Promise<T>, late: () => Error): Pr
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Huge pages as scripts/holdfast has them, also where they are turned off; every server gets the same. */
+export function environment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return env.HOLDFAST_HUGE_PAGES === 'off' ? env : { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1', ...env };
 }

@@ -61,8 +61,10 @@ export class ServerSide {
       atEnd = await this.readOwn();
     }
     const { violations } = await readBooks(target);
+    const unitsPerSku = scenario.unitsPerSku + (scenario.restock?.units ?? 0);
     return {
-      stocked: scenario.skus * (scenario.unitsPerSku + (scenario.restock?.units ?? 0)),
+      stocked: scenario.skus * unitsPerSku,
+      unitsPerSku,
       heldAtStop: atStop.held,
       heldAtEnd: atEnd.held,
       stopMs,

@@ -6,6 +6,7 @@ export class Profiler {
   private readonly mainName: string;
   private readonly commands: Readonly<Record<string, Int32Array>>;
   private running: { end: AbortController; done: Promise<unknown> } | undefined;
+  private stopped = false;
 
   /**
    * @param mainName what the main thread is called; the others have names of their own
@@ -18,6 +19,8 @@ export class Profiler {
 
   /** Rejects with ProfileBusyError while another one is being taken. */
   async take(request: ProfileRequest): Promise<ProfileReport> {
+    // The threads are about to end, and a front's would wait for its answer.
+    if (this.stopped) throw new Error('the server stops');
     if (this.running !== undefined) throw new ProfileBusyError('a profile is being taken');
     const { mainName, commands } = this;
     const end = new AbortController();
@@ -30,8 +33,9 @@ export class Profiler {
     }
   }
 
-  /** Gives up what is being taken, and lets go of all threads. */
+  /** Gives up what is being taken, lets go of all threads, and takes nothing any more. */
   async stop(): Promise<void> {
+    this.stopped = true;
     this.running?.end.abort(new Error('the server stops'));
     await this.running?.done.catch(() => {});
   }

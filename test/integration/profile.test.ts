@@ -7,6 +7,7 @@ import type {
   ProfileKind,
   ProfileReport,
 } from '../../src/profile/profile-report.ts';
+import { Profiler } from '../../src/profile/profiler.ts';
 import { keepHolding } from '../fixtures/holding.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { type ServerProcess, startServer } from '../fixtures/server.ts';
@@ -143,6 +144,12 @@ it('a server that is told to stop does not wait for the end of a profile', async
   expect(await other.stop()).toBe(0);
   const response = await asked;
   expect([undefined, 500]).toContain(response?.status);
+});
+
+it('takes none once the server stops, since a front would not end before its answer', async () => {
+  const profiler = new Profiler('front-0', {});
+  await profiler.stop();
+  await expect(profiler.take({ kind: 'health', seconds: 0.1 })).rejects.toThrow('the server stops');
 });
 
 function answered(): number {

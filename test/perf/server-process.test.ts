@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ServerProcess } from '../../perf/server-process.ts';
+import { environment, ServerProcess } from '../../perf/server-process.ts';
 
 const READY = 'console.log(JSON.stringify({ port: 7 })); setInterval(() => {}, 1000);';
 
@@ -9,6 +9,14 @@ describe('a server process', () => {
     expect(await server.port).toBe(7);
     await server.stop();
     expect(isAlive(server.pid)).toBe(false);
+  });
+
+  it.each([
+    ['as a rule', {}, 'glibc.malloc.hugetlb=1'],
+    ['unless they are turned off', { HOLDFAST_HUGE_PAGES: 'off' }, undefined],
+    ['as its parent does', { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=2' }, 'glibc.malloc.hugetlb=2'],
+  ])('asks for huge pages %s', (_when, env, tunables) => {
+    expect(environment(env).GLIBC_TUNABLES).toBe(tunables);
   });
 
   it.each([

@@ -12,10 +12,11 @@ export function account(change: (account: Account) => void = () => {}): Account 
   return made;
 }
 
-/** The books of a server on which nothing is held and nothing was sold of 100 units. */
+/** The books of a server on which nothing is held and nothing was sold of 50 units of each SKU. */
 export function serverBooks(change: Partial<ServerBooks> = {}): ServerBooks {
   return {
     stocked: 100,
+    unitsPerSku: 50,
     heldAtStop: 0,
     heldAtEnd: 0,
     stopMs: ORIGIN_MS,

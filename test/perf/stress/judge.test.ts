@@ -41,6 +41,12 @@ describe('the judge of a stress run', () => {
       { stocked: 4, sold: 3, heldAtStop: 2, soldBySku: null },
       { oversold: 1 },
     ],
+    [
+      'one SKU is promised more often than there is of it, and the server says so too',
+      busy,
+      { unitsPerSku: 2, sold: 3, heldAtStop: 2, soldBySku: Int32Array.of(3, 0) },
+      { oversold: 1 },
+    ],
     ['the invariant is violated', () => {}, { violations: 3 }, { oversold: 3 }],
     [
       'units are sold that nobody was told of',
