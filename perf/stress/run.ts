@@ -195,7 +195,7 @@ class Run {
     lengthMs: number,
     periodMs: number,
     merger: Merger,
-    onStart: () => void = () => {},
+    onStart: () => Promise<void> = async () => {},
   ): Promise<Outcome[]> {
     const { threads, scenario, target, seed, skuPrefix, drainMs = DRAIN_MS } = this.options;
     const { aheadMs } = this.asker as Asker;
@@ -230,17 +230,19 @@ class Run {
     try {
       await Promise.race([Promise.all(ready), Promise.all(tasks)]);
       for (const { port1 } of channels) port1.postMessage('start');
-      onStart();
-      return await Promise.all(tasks);
+      const [outcomes] = await Promise.all([Promise.all(tasks), onStart()]);
+      return outcomes;
     } finally {
       for (const { port1 } of channels) port1.close();
     }
   }
 
-  private restockAt({ restock, seconds }: Scenario): () => void {
-    if (restock === undefined) return () => {};
-    return () => {
-      setTimeout(() => void this.addStock(restock.units), restock.at * seconds * 1000);
+  private restockAt({ restock, seconds }: Scenario): () => Promise<void> {
+    return async () => {
+      if (restock === undefined) return;
+      // Holds up no end of the process when the run came to none.
+      await sleep(restock.at * seconds * 1000, undefined, { ref: false });
+      await this.addStock(restock.units);
     };
   }
 
