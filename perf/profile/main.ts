@@ -24,6 +24,7 @@ interface Flags {
   html: boolean;
   json?: true;
   top: number;
+  detailed?: true;
   serve: string[];
   connections?: number;
   rate?: number;
@@ -33,6 +34,9 @@ interface Flags {
   ttl?: number;
   tiny?: true;
 }
+
+/** What compiling leaves behind is collected once, some seconds after the start. Garbage of the load is what comes then. */
+const BEFORE_HEALTH_MS = 4000;
 
 /** With --json, as many functions of each thread as anybody may want. */
 const JSON_FUNCTIONS = 50;
@@ -57,6 +61,10 @@ const program = new Command('profile')
   .option('--no-html', 'only .cpuprofile files and text, no flame graph: nothing has to be installed')
   .option('--json', 'print one JSON object in place of text')
   .option('--top <count>', 'functions of each thread in the text', wholeNumber, 12)
+  .option(
+    '--detailed',
+    'have the server compile every function by itself: slower, but none hides in the one that calls it',
+  )
   .addOption(
     new Option('--serve <options>', 'further options for `holdfast serve`, in one argument')
       .argParser((text) => text.split(/\s+/).filter((word) => word !== ''))
@@ -144,7 +152,7 @@ async function take<Kind extends ProfileKind>(
   name: string,
   flags: Omit<Flags, 'html' | 'out' | 'top' | 'json'>,
 ) {
-  const { live, url, port, serve, ttl, tiny, ...wishes } = flags;
+  const { live, url, port, serve, detailed, ttl, tiny, ...wishes } = flags;
   const seconds = tiny ? 0.5 : flags.seconds;
   if (live || url !== undefined || port !== undefined) {
     const address = (url ?? `http://127.0.0.1:${port ?? 7070}`).replace(/\/+$/, '');
@@ -171,6 +179,8 @@ async function take<Kind extends ProfileKind>(
       },
       serve,
       seconds,
+      ...(kind === 'health' && !tiny && { beforeMs: BEFORE_HEALTH_MS }),
+      ...(detailed && { nodeFlags: ['--no-turbo-inlining'] }),
     },
     (target) => askForProfile(`http://127.0.0.1:${target.port}`, kind, seconds),
   );

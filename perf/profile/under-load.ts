@@ -13,10 +13,14 @@ export interface UnderLoadOptions {
   readonly serve: readonly string[];
   /** Length of what is done under the load. */
   readonly seconds: number;
+  /** The load goes on for so long behind its warm-up before that; half a second unless given. */
+  readonly beforeMs?: number;
+  /** For the server's Node. */
+  readonly nodeFlags?: readonly string[];
 }
 
-/** The load begins so long before what is done under it, and ends so long after. */
 const BEFORE_MS = 500;
+/** The load ends so long after what is done under it. */
 const AFTER_MS = 500;
 
 /**
@@ -27,10 +31,10 @@ export async function underLoad<T>(
   options: UnderLoadOptions,
   work: (target: Target) => Promise<T>,
 ): Promise<{ done: T; load: StressResult }> {
-  const { scenario, wishes, serve, seconds } = options;
+  const { scenario, wishes, serve, seconds, beforeMs = BEFORE_MS, nodeFlags = [] } = options;
   const { version } = createRequire(import.meta.url)('holdfast/package.json') as { version: string };
-  const wanted = tailored(scenario, { ...wishes, seconds: seconds + (BEFORE_MS + AFTER_MS) / 1000 });
-  const target = await startTarget(serve);
+  const wanted = tailored(scenario, { ...wishes, seconds: seconds + (beforeMs + AFTER_MS) / 1000 });
+  const target = await startTarget(serve, nodeFlags);
   try {
     const warm = Promise.withResolvers<void>();
     const running = runScenario({
@@ -42,7 +46,7 @@ export async function underLoad<T>(
       version,
       onLive: ({ elapsedMs }) => elapsedMs >= wanted.warmUpSeconds * 1000 && warm.resolve(),
     });
-    const doing = warm.promise.then(() => sleep(BEFORE_MS)).then(() => work(target));
+    const doing = warm.promise.then(() => sleep(beforeMs)).then(() => work(target));
     const [done, load] = await Promise.race([Promise.all([doing, running]), target.failure]);
     if (load.problems.length > 0) throw new Error(`The books are off:\n${load.problems.join('\n')}`);
     return { done, load };

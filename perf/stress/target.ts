@@ -27,13 +27,16 @@ const ANSWER_MS = 20_000;
 const MOST_HELD_UP = Promise.withResolvers<never>().promise;
 
 /** Starts a server on a free port, with its store in a temporary directory unless the options for `holdfast serve` say otherwise. */
-export async function startTarget(serve: readonly string[]): Promise<Target> {
+export async function startTarget(
+  serve: readonly string[],
+  nodeFlags: readonly string[] = [],
+): Promise<Target> {
   const place = new Place();
   try {
-    const server = await ServerProcess.start(
-      'Holdfast server',
-      holdfastServer('--store', `file:${place.next()}`, ...serve),
-    );
+    const server = await ServerProcess.start('Holdfast server', [
+      ...nodeFlags,
+      ...holdfastServer('--store', `file:${place.next()}`, ...serve),
+    ]);
     const { port, workers = 0, fronts = 1, ack = '', store = null } = await server.ready;
     return {
       ...{ port, workers, fronts, ack, store },
