@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { positive, wholeNumber } from './flags.ts';
+import { positive, wholeNumber, words } from './flags.ts';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
 import { HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
@@ -102,8 +102,4 @@ function parts(text: string): Part[] {
     if (part === undefined) throw new InvalidArgumentError(`The parts are ${PARTS.join(', ')}.`);
     return part;
   });
-}
-
-function words(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== '');
 }

@@ -14,3 +14,9 @@ export function positive(text: string): number {
   if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');
   return value;
 }
+
+/** Reads words at spaces; a word in quotes may have spaces. */
+export function words(text: string): string[] {
+  const found = text.match(/"[^"]*"|'[^']*'|[^\s"']+/g) ?? [];
+  return found.map((word) => word.replace(/^(["'])(.*)\1$/, '$2'));
+}

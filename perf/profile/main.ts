@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_PROFILE_SECONDS, type ProfileKind } from '../../src/profile/profile-report.ts';
-import { wholeNumber } from '../flags.ts';
+import { wholeNumber, words } from '../flags.ts';
 import { SCENARIOS } from '../scenarios/index.ts';
 import { MOST_COMMANDS_PER_FRAME } from '../stress/options.ts';
 import { allocationsText, summarizeAllocations } from './allocations.ts';
@@ -67,7 +67,7 @@ const program = new Command('profile')
   )
   .addOption(
     new Option('--serve <options>', 'further options for `holdfast serve`, in one argument')
-      .argParser((text) => text.split(/\s+/).filter((word) => word !== ''))
+      .argParser(words)
       .default([], 'none'),
   )
   .option('--connections <count>', "connections in all (default: the scenario's)", wholeNumber)

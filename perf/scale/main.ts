@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
-import { positive, wholeNumber } from '../flags.ts';
+import { positive, wholeNumber, words } from '../flags.ts';
 import { describeMachine } from '../machine.ts';
 import { measureScale } from './measure.ts';
 import { outlookOf } from './predict.ts';
@@ -48,7 +48,7 @@ const program = new Command('scale')
   .option('--generators <count>', 'threads that make the load', wholeNumber, Math.max(1, here >> 2))
   .addOption(
     new Option('--serve <options>', 'further options for `holdfast serve`, in one argument')
-      .argParser((text) => text.split(/\s+/).filter((word) => word !== ''))
+      .argParser(words)
       .default([], 'none'),
   )
   .option(

@@ -3,11 +3,8 @@ import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { Op, StockMode } from '../../protocol/ops.ts';
-import { Status, statusName } from '../../protocol/status.ts';
 import { type StageReport, stagesBetween } from '../../src/shard/stage-report.ts';
 import { Asker } from '../load/asker.ts';
-import { skuName } from '../load/frames.ts';
 import { stock } from '../load/stock.ts';
 import { describeMachine, watched } from '../machine.ts';
 import { addAccounts } from './account.ts';
@@ -53,7 +50,6 @@ const SHORTEST_PERIOD_MS = 250;
 const DRAIN_MS = 5000;
 const LOOK_MS = 50;
 const CAPACITY_MS = 1000;
-const STOCKED_TOGETHER = 400;
 
 /** Plays a scenario once and holds the clients' account against the server's books. Rejects when the run could not be made. */
 export async function runScenario(options: RunOptions): Promise<StressResult> {
@@ -150,7 +146,7 @@ class Run {
     try {
       const first = await readStages(target);
       if (first !== undefined) stages.push(first);
-      outcomes = await this.load(streams, lengthMs, periodMs, merger, this.restockAt(scenario));
+      outcomes = await this.load(streams, lengthMs, periodMs, merger, this.restockAt(scenario, side));
     } finally {
       clearInterval(readings);
     }
@@ -237,29 +233,13 @@ class Run {
     }
   }
 
-  private restockAt({ restock, seconds }: Scenario): () => Promise<void> {
+  private restockAt({ restock, seconds }: Scenario, side: ServerSide): () => Promise<void> {
     return async () => {
       if (restock === undefined) return;
       // Holds up no end of the process when the run came to none.
       await sleep(restock.at * seconds * 1000, undefined, { ref: false });
-      await this.addStock(restock.units);
+      await side.restock(restock.units);
     };
-  }
-
-  private async addStock(units: number): Promise<void> {
-    const { scenario, skuPrefix } = this.options;
-    for (let first = 0; first < scenario.skus; first += STOCKED_TOGETHER) {
-      const count = Math.min(STOCKED_TOGETHER, scenario.skus - first);
-      const commands = Array.from({ length: count }, (_, i) => [
-        Op.STOCK,
-        skuName(first + i, skuPrefix),
-        StockMode.DELTA,
-        units,
-      ]);
-      for (const [status] of await (this.asker as Asker).ask(commands)) {
-        if (status !== Status.OK) throw new Error(`the restock was answered ${statusName(status)}`);
-      }
-    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Op } from '../../protocol/ops.ts';
+import { Op, opName, StockMode } from '../../protocol/ops.ts';
 import { Status, statusName } from '../../protocol/status.ts';
 import type { Asker } from '../load/asker.ts';
 import { skuName } from '../load/frames.ts';
@@ -15,7 +15,7 @@ const LOOK_MS = 50;
 const CLOCK_MS = 100;
 /** Beyond so many SKUs, only the server's sums over all SKUs are compared. */
 const MOST_READ = 20_000;
-const READ_TOGETHER = 400;
+const ASKED_TOGETHER = 400;
 
 /** Units of the run's own SKUs. */
 interface OwnUnits {
@@ -43,6 +43,11 @@ export class ServerSide {
   /** Notes what the books say before the run. */
   async open(): Promise<void> {
     this.before = await readBooks(this.target);
+  }
+
+  /** Adds units to each of the run's SKUs. */
+  async restock(units: number): Promise<void> {
+    await this.askEach((name) => [Op.STOCK, name, StockMode.DELTA, units]);
   }
 
   /** Reads the books now, and again when every hold has ended that the clients know of or may have. */
@@ -84,30 +89,41 @@ export class ServerSide {
     }
     const soldBySku = new Int32Array(scenario.skus);
     let held = 0;
-    for (let first = 0; first < scenario.skus; first += READ_TOGETHER) {
-      const count = Math.min(READ_TOGETHER, scenario.skus - first);
-      for (const [i, reply] of (await this.read(first, count)).entries()) {
-        held += reply[2] as number;
-        soldBySku[first + i] = reply[3] as number;
-      }
+    for (const [sku, reply] of (await this.askEach((name) => [Op.READ, name])).entries()) {
+      held += reply[2] as number;
+      soldBySku[sku] = reply[3] as number;
     }
     return { held, sold: soldBySku.reduce((sum, units) => sum + units, 0), soldBySku };
   }
 
-  /** Replies to READs; asked again for as long as the queues are full of what is left of the load. */
-  private async read(first: number, count: number): Promise<number[][]> {
-    const commands = Array.from({ length: count }, (_, i) => [Op.READ, skuName(first + i, this.skuPrefix)]);
-    const deadline = performance.now() + BACK_MS;
-    for (;;) {
-      const replies = await this.asker.ask(commands);
-      const refused = replies.find(([status]) => status !== Status.OK);
-      if (refused === undefined) return replies;
-      const [status] = refused as [number];
-      if (status !== Status.BUSY || performance.now() > deadline) {
-        throw new Error(`A READ of the books was answered ${statusName(status)}.`);
-      }
-      await sleep(LOOK_MS);
+  /** Asks a command of each SKU. Returns the replies in the order of the SKUs, all of them OK. */
+  private async askEach(commandOf: (sku: string) => unknown[]): Promise<number[][]> {
+    const { skus } = this.scenario;
+    const replies: number[][] = [];
+    for (let first = 0; first < skus; first += ASKED_TOGETHER) {
+      const count = Math.min(ASKED_TOGETHER, skus - first);
+      const lot = Array.from({ length: count }, (_, i) => commandOf(skuName(first + i, this.skuPrefix)));
+      replies.push(...(await this.insist(lot)));
     }
+    return replies;
+  }
+
+  /** Asks those commands again that found a queue full of what is left of the load, and of which nothing has happened. */
+  private async insist(commands: readonly unknown[][]): Promise<number[][]> {
+    const deadline = performance.now() + BACK_MS;
+    const replies = await this.asker.ask(commands);
+    for (;;) {
+      const busy = replies.flatMap(([status], i) => (status === Status.BUSY ? [i] : []));
+      if (busy.length === 0 || performance.now() > deadline) break;
+      await sleep(LOOK_MS);
+      const again = await this.asker.ask(busy.map((i) => commands[i] as unknown[]));
+      for (const [nth, i] of busy.entries()) replies[i] = again[nth] as number[];
+    }
+    const refused = replies.findIndex(([status]) => status !== Status.OK);
+    if (refused < 0) return replies;
+    const [op] = commands[refused] as [number];
+    const [status] = replies[refused] as [number];
+    throw new Error(`${opName(op)} of one of the run's SKUs was answered ${statusName(status)}.`);
   }
 
   private serverMs(): number {

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { words } from '../../perf/flags.ts';
 import type { Comparison } from '../../perf/stress/compare.ts';
 import type { Wishes } from '../../perf/stress/options.ts';
 import type { StressResult } from '../../perf/stress/result.ts';
@@ -57,7 +58,7 @@ export function stressCommand(): Command {
     .addOption(
       new Option('--serve <options>', "options for a run's own server, such as '--ack memory --workers 2'")
         .default([], 'none')
-        .argParser(splitOptions)
+        .argParser(words)
         .conflicts(['url', 'port']),
     )
     .addOption(
@@ -259,10 +260,4 @@ function seconds(text: string): number {
   if (!(value >= 0.1 && value <= 3600))
     throw new InvalidArgumentError('It must be a number from 0.1 to 3600.');
   return value;
-}
-
-/** Words at spaces; a word in quotes may have spaces. */
-function splitOptions(text: string): string[] {
-  const words = text.match(/"[^"]*"|'[^']*'|[^\s"']+/g) ?? [];
-  return words.map((word) => word.replace(/^(["'])(.*)\1$/, '$2'));
 }

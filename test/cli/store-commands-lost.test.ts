@@ -12,6 +12,7 @@ import {
   NEWEST_LSN,
   runHere,
   snapshotsOf,
+  stubSmallTables,
 } from './store-fixtures.ts';
 
 const SEGMENTS = 3;
@@ -23,9 +24,7 @@ const TABLES = { segments: SEGMENTS, workers: 1, holdsPerSegment: 1024, keysPerS
 let made: MadeStore;
 
 beforeAll(async () => {
-  vi.stubEnv('HOLDFAST_HOLDS_PER_SEGMENT', '1024');
-  vi.stubEnv('HOLDFAST_KEYS_PER_SEGMENT', '1024');
-  vi.stubEnv('HOLDFAST_HOLDERS_PER_SEGMENT', '1024');
+  stubSmallTables();
   made = await makeStore();
   await trimIdle(made.folder);
 }, 30_000);

@@ -28,15 +28,13 @@ import {
   runHere,
   SKU,
   snapshotFile,
+  stubSmallTables,
 } from './store-fixtures.ts';
 
 let made: MadeStore;
 
 beforeAll(async () => {
-  // Looking through tables of the default size would take most of the tests' time.
-  vi.stubEnv('HOLDFAST_HOLDS_PER_SEGMENT', '1024');
-  vi.stubEnv('HOLDFAST_KEYS_PER_SEGMENT', '1024');
-  vi.stubEnv('HOLDFAST_HOLDERS_PER_SEGMENT', '1024');
+  stubSmallTables();
   made = await makeStore();
 }, 30_000);
 

@@ -46,6 +46,11 @@ export const NEWEST_LSN = 11;
 /** Of all SKUs together: of SKU 3 units sold of which 1 came back, and 2 + 1 held. */
 export const BOOKS = { skus: 3, openHolds: 2, available: 25, held: 3, sold: 2, total: 30 };
 
+/** Looking through tables of the default size would take most of the tests' time. To be undone with vi.unstubAllEnvs(). */
+export function stubSmallTables(): void {
+  for (const table of ['HOLDS', 'KEYS', 'HOLDERS']) vi.stubEnv(`HOLDFAST_${table}_PER_SEGMENT`, '1024');
+}
+
 /**
  * A store as a server leaves it that ran in this process: of segment 0 two generations of snapshots, at LSN 5 and 11, and one event behind
  * them; two of segment 1, and nothing of segment 2.

@@ -11,6 +11,11 @@ interface Layer {
   node: 'any' | readonly string[];
 }
 
+const BENEATH_STORAGE = ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'];
+const BENEATH_FRONT = ['src/profile', 'src/storage', ...BENEATH_STORAGE];
+const BENEATH_RUNTIME = ['src/front', ...BENEATH_FRONT];
+const BENEATH_PERF = ['src/runtime', 'src/client', ...BENEATH_RUNTIME];
+
 /** The direction of imports: each layer knows those before it, never one after. */
 const LAYERS: Record<string, Layer> = {
   protocol: { folders: [], packages: [], node: [] },
@@ -20,77 +25,17 @@ const LAYERS: Record<string, Layer> = {
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
   'src/profile': { folders: [], packages: [], node: 'any' },
   'src/storage': {
-    folders: ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
+    folders: BENEATH_STORAGE,
     packages: ['ioredis', 'msgpackr'],
     node: 'any',
   },
-  'src/front': {
-    folders: ['src/profile', 'src/storage', 'src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'],
-    packages: 'any',
-    node: 'any',
-  },
-  'src/runtime': {
-    folders: [
-      'src/front',
-      'src/profile',
-      'src/storage',
-      'src/shard',
-      'src/ring',
-      'src/core',
-      'src/base',
-      'protocol',
-    ],
-    packages: 'any',
-    node: 'any',
-  },
-  // Measuring tools know what they measure. Of the product only the command line knows them, for \`holdfast stress\`.
-  perf: {
-    folders: [
-      'src/runtime',
-      'src/front',
-      'src/profile',
-      'src/storage',
-      'src/shard',
-      'src/ring',
-      'src/core',
-      'src/base',
-      'src/client',
-      'protocol',
-    ],
-    packages: 'any',
-    node: 'any',
-  },
-  'src/cli': {
-    folders: [
-      'perf',
-      'src/runtime',
-      'src/client',
-      'src/front',
-      'src/storage',
-      'src/shard',
-      'src/ring',
-      'src/core',
-      'src/base',
-      'protocol',
-    ],
-    packages: 'any',
-    node: 'any',
-  },
+  'src/front': { folders: BENEATH_FRONT, packages: 'any', node: 'any' },
+  'src/runtime': { folders: BENEATH_RUNTIME, packages: 'any', node: 'any' },
+  // Measuring tools know what they measure. Of the product only the command line knows them, for `holdfast stress`.
+  perf: { folders: BENEATH_PERF, packages: 'any', node: 'any' },
+  'src/cli': { folders: ['perf', ...BENEATH_PERF], packages: 'any', node: 'any' },
   'src/client': { folders: ['protocol'], packages: ['msgpackr'], node: [] },
-  workers: {
-    folders: [
-      'src/front',
-      'src/profile',
-      'src/storage',
-      'src/shard',
-      'src/ring',
-      'src/core',
-      'src/base',
-      'protocol',
-    ],
-    packages: 'any',
-    node: 'any',
-  },
+  workers: { folders: BENEATH_RUNTIME, packages: 'any', node: 'any' },
 };
 
 const files = filesIn(['protocol', 'src', 'workers', 'perf'], '.ts');
