@@ -40,7 +40,11 @@ export class Pool {
     return orThrow<SnapshotResult>(await this.piscina.run(task, { name: 'snapshot' }));
   }
 
+  /** Ends all threads. Tasks under way reject. */
   destroy(): Promise<void> {
+    // A thread may have answered just before it is ended. Piscina has given its task up by then, and reports the answer
+    // as an error, which without a listener would end the process.
+    this.piscina.on('error', () => {});
     return this.piscina.destroy();
   }
 }
