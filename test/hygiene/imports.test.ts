@@ -12,7 +12,7 @@ interface Layer {
 }
 
 const BENEATH_STORAGE = ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'];
-const BENEATH_FRONT = ['src/profile', 'src/storage', ...BENEATH_STORAGE];
+const BENEATH_FRONT = ['src/admission', 'src/profile', 'src/storage', ...BENEATH_STORAGE];
 const BENEATH_RUNTIME = ['src/front', ...BENEATH_FRONT];
 const BENEATH_PERF = ['src/runtime', 'src/client', ...BENEATH_RUNTIME];
 
@@ -22,6 +22,7 @@ const LAYERS: Record<string, Layer> = {
   'src/base': { folders: ['protocol'], packages: [], node: 'any' },
   'src/core': { folders: ['src/base', 'protocol'], packages: [], node: [] },
   'src/ring': { folders: ['src/base', 'protocol'], packages: [], node: [] },
+  'src/admission': { folders: ['src/base', 'protocol'], packages: ['zod'], node: [] },
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
   'src/profile': { folders: [], packages: [], node: 'any' },
   'src/storage': {
