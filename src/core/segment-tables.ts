@@ -139,9 +139,13 @@ export class SegmentTables {
     return slot;
   }
 
+  /**
+   * The slot of a holder's hold, or -1. The holder's words 0, 0, which no holder has, stand for whoever holds it: so asks who may
+   * administer. What is done then still counts for the hold's own holder.
+   */
   protected find(lo: number, hi: number, holderLo: number, holderHi: number): number {
     const slot = this.slotOf(lo, hi);
-    if (slot < 0) return -1;
+    if (slot < 0 || (holderLo | holderHi) === 0) return slot;
     const hold = this.holds.at(slot);
     const mine = this.i32[hold + Hold.HOLDER_LO] === holderLo && this.i32[hold + Hold.HOLDER_HI] === holderHi;
     return mine ? slot : -1;

@@ -13,10 +13,15 @@ export class HolderHash {
     this.secret = secret;
   }
 
-  /** Leaves the words in `lo` and `hi`. */
+  /** Leaves the words in `lo` and `hi`. They are never 0 and 0, which stand for any holder: one in 2^64 subjects gets 1 and 0 instead. */
   run(subject: string): void {
     const digest = createHmac('sha256', this.secret).update(subject, 'utf8').digest();
-    this.lo = digest.readInt32LE(0);
-    this.hi = digest.readInt32LE(4);
+    this.setWords(digest.readInt32LE(0), digest.readInt32LE(4));
+  }
+
+  /** For run(), and for a test: no subject is known whose digest begins with eight zeroes. */
+  setWords(lo: number, hi: number): void {
+    this.lo = (lo | hi) === 0 ? 1 : lo;
+    this.hi = hi;
   }
 }

@@ -7,6 +7,7 @@ import { type SegmentOptions, Sku, TICK_MS } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
 import { describeSegment, missingKeys } from './describe-segment.ts';
 import {
+  ANY_HOLDER,
   type Caller,
   type Command,
   DirectCaller,
@@ -182,11 +183,11 @@ class Run {
     }
   }
 
-  /** Mostly the one who has the hold, so that the command means something. */
+  /** Mostly the one who has the hold, or who may touch it in his stead, so that the command means something. */
   private holderOf(step: Step, [, target]: Command): string {
     const owner = this.model.holds.get(target as number)?.holder;
-    const any = HOLDERS[step.holder % HOLDERS.length] as string;
-    return owner === undefined || step.holder === 0 ? any : owner;
+    if (owner === undefined || step.holder === 0) return HOLDERS[step.holder % HOLDERS.length] as string;
+    return step.holder === 3 ? ANY_HOLDER : owner;
   }
 
   private command(command: Command, holder: string, encoded: boolean): void {

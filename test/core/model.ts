@@ -2,7 +2,7 @@ import { MAX_QUANTITY } from '../../protocol/limits.ts';
 import { HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import type { SegmentOptions } from '../../src/core/layout.ts';
-import type { Command, Reply } from './fixtures.ts';
+import { ANY_HOLDER, type Command, type Reply } from './fixtures.ts';
 
 export interface ModelHold {
   readonly id: number;
@@ -108,7 +108,7 @@ export class Model {
     if (op === Op.HOLD) return this.hold(target as string, args, now, holder, came);
     if (op === Op.READ) return this.read(target as string, now);
     const hold = this.holds.get(target as number);
-    if (hold === undefined || hold.holder !== holder) return [Status.UNKNOWN_HOLD];
+    if (hold === undefined || (holder !== ANY_HOLDER && hold.holder !== holder)) return [Status.UNKNOWN_HOLD];
     if (op === Op.EXTEND) {
       const longest = this.longestTtl(hold.sku);
       if ((given[0] as number) > longest) return [Status.TTL_LIMIT, longest];

@@ -33,3 +33,11 @@ it('the words are whole numbers of 32 bits that use both signs', () => {
   expect(all.every((word) => word === (word | 0))).toBe(true);
   expect(all.some((word) => word < 0) && all.some((word) => word > 0)).toBe(true);
 });
+
+it('no holder has the words that stand for any holder', () => {
+  const hash = new HolderHash(SECRET);
+  hash.setWords(0, 0);
+  expect([hash.lo, hash.hi]).toEqual([1, 0]);
+  hash.setWords(0, 7);
+  expect([hash.lo, hash.hi]).toEqual([0, 7]);
+});
