@@ -1,0 +1,85 @@
+import type uWS from 'uWebSockets.js';
+import { z } from 'zod';
+import { Op } from '../../protocol/ops.ts';
+import { Status } from '../../protocol/status.ts';
+import {
+  MAX_PROFILE_SECONDS,
+  MIN_PROFILE_SECONDS,
+  PROFILE_KINDS,
+  ProfileBusyError,
+  type ProfileReport,
+  type ProfileRequest,
+} from '../profile/profile-report.ts';
+import type { StageReport } from '../shard/stage-report.ts';
+import { Call } from './call.ts';
+import type { Front } from './front.ts';
+import { Exchange } from './http-exchange.ts';
+
+export interface AdminOptions {
+  front: Front;
+  stages: () => StageReport;
+  /** Measures all threads. Rejects with ProfileBusyError while another is being taken. */
+  profile: (request: ProfileRequest) => Promise<ProfileReport>;
+}
+
+const profileQuery = z.strictObject({
+  seconds: z.coerce.number().min(MIN_PROFILE_SECONDS).max(MAX_PROFILE_SECONDS).default(5),
+  kind: z.enum(PROFILE_KINDS).default('cpu'),
+});
+
+/** What only those who run the server ask for. */
+export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
+  const { front } = options;
+  app.get('/v1/inspect', (res) => inspect(new Exchange(res), front));
+  app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
+  app.post('/v1/profile', (res, req) => {
+    const exchange = new Exchange(res);
+    const asked = exchange.writable(req) ? exchange.query(req, profileQuery) : undefined;
+    if (asked !== undefined) profile(exchange, asked, options);
+  });
+}
+
+const COUNTS = ['skus', 'openHolds', 'available', 'held', 'sold', 'total', 'keys', 'violations'] as const;
+
+/** Runs the invariant in every segment, one after the other, and adds up what they say. */
+function inspect(exchange: Exchange, front: Front): void {
+  const segments = front.segments;
+  const sums: Record<string, number> = Object.fromEntries(COUNTS.map((name) => [name, 0]));
+  const bad: Record<string, unknown>[] = [];
+  const fenced = front.fencedSegments();
+  const call = new Call(front, 0, 0);
+  const next = (segment: number): void => {
+    if (segment === segments) {
+      exchange.json(200, { ...sums, fenced: fenced.length, segments, fencedSegments: fenced, violated: bad });
+      return;
+    }
+    if (fenced.includes(segment)) {
+      next(segment + 1);
+      return;
+    }
+    call.run([Op.INSPECT, segment + 1, segment], ([, status, ...counts]) => {
+      if (status !== Status.OK) {
+        exchange.refuse(status as number, counts);
+        return;
+      }
+      COUNTS.forEach((name, i) => {
+        sums[name] = (sums[name] as number) + (counts[i] as number);
+      });
+      if (counts[7] !== 0) bad.push({ segment, violations: counts[7] });
+      next(segment + 1);
+    });
+  };
+  next(0);
+}
+
+async function profile(exchange: Exchange, asked: ProfileRequest, options: AdminOptions): Promise<void> {
+  try {
+    exchange.json(200, await options.profile(asked));
+  } catch (error) {
+    if (error instanceof ProfileBusyError) {
+      exchange.problem(409, 'BUSY', 'another profile is being taken; ask again when it is done');
+    } else {
+      exchange.problem(500, 'FAILED', `no profile: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+}
