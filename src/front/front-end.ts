@@ -6,6 +6,7 @@ import { readStages } from '../shard/stage-reader.ts';
 import { Front } from './front.ts';
 import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
+import { LoopWatch } from './loop-watch.ts';
 import { SocketCount } from './socket-count.ts';
 import { SocketServer } from './socket-server.ts';
 
@@ -44,10 +45,12 @@ export class FrontEnd {
   readonly front: Front;
   readonly sockets: SocketServer;
   private readonly stallTimer: NodeJS.Timeout | undefined;
+  private readonly watch: LoopWatch;
 
   constructor(options: FrontEndOptions, hooks: FrontEndHooks) {
     const { memory, front, borrow, storeStallMs } = options;
     const clock = clockFrom(options.anchor);
+    this.watch = new LoopWatch(memory.counters, `front-${front}`);
     this.front = new Front({ memory, front, clock, borrow, onFault: hooks.onFault });
     this.sockets = new SocketServer({
       front: this.front,
@@ -91,6 +94,7 @@ export class FrontEnd {
   /** Drops every connection. */
   destroy(): void {
     clearInterval(this.stallTimer);
+    this.watch.stop();
     this.sockets.destroy();
   }
 }

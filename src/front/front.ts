@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import type { RingProducer } from '../ring/producer.ts';
+import { add, FrontCell, frontCounters } from '../shard/counters.ts';
 import { Durability } from '../shard/durability.ts';
 import { strikeFront } from '../shard/faults.ts';
 import { commandProducer, replyConsumer } from '../shard/link-rings.ts';
@@ -53,6 +54,8 @@ export class Front {
   readonly pump: ReplyPump;
   readonly durability: Durability;
   readonly stages: StageSampler;
+  /** See FrontCell. */
+  readonly counters: Float64Array;
   private readonly links: readonly Link[];
   private readonly control: Int32Array;
   private readonly owners: Int32Array;
@@ -77,16 +80,18 @@ export class Front {
     this.doorbell = frontDoorbells(memory)[front] as Doorbell;
     this.owners = new Int32Array(memory.owners);
     this.stages = new StageSampler(memory.stages, front);
+    this.counters = frontCounters(memory.counters, front);
     this.router = new Router({
       commands: this.links.map((link) => link.commands),
       owners: this.owners,
       clock: options.clock,
       stages: this.stages,
+      counters: this.counters,
     });
     const replies = memory.workers.map((own) => replyConsumer(own, front));
     this.durability = new Durability(memory);
     const gates = memory.storage?.gated ? this.durability : undefined;
-    this.pump = new ReplyPump(replies, this.connections, this.stages, gates);
+    this.pump = new ReplyPump(replies, this.connections, this.stages, this.counters, gates);
   }
 
   /** How many segments there are. */
@@ -128,6 +133,8 @@ export class Front {
   setStalled(stalled: boolean): void {
     if (stalled === this.router.refusingChanges) return;
     this.router.refusingChanges = stalled;
+    this.counters[FrontCell.STALLED] = stalled ? 1 : 0;
+    if (stalled) add(this.counters, FrontCell.STALLS, 1);
     this.pump.parking = stalled;
     this.schedule();
   }

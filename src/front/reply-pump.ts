@@ -1,7 +1,8 @@
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
+import { add, replyCell } from '../shard/counters.ts';
 import type { Durability } from '../shard/durability.ts';
-import { GATED, infoMode, infoSlot, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
+import { GATED, infoMode, infoOp, infoSlot, infoStatus, Mode, REPLY_HEAD_BYTES } from '../shard/records.ts';
 import type { Connection, Connections } from './connections.ts';
 import { decodeAll } from './message.ts';
 import { ParkedReplies } from './parked-replies.ts';
@@ -38,21 +39,24 @@ export class ReplyPump {
   private readonly views: Uint8Array[];
   private readonly durability: Durability | undefined;
   private readonly stages: StageSampler;
+  private readonly counters: Float64Array;
   private readonly parked: readonly ParkedReplies[];
   /** For each ring, whether its first reply waits, and for which position. */
   private readonly blocked: boolean[];
   private readonly gates: Int32Array;
 
-  /** @param rings reply ring of each worker; @param durability missing when nothing waits */
+  /** @param rings reply ring of each worker; @param counters see FrontCell; @param durability missing when nothing waits */
   constructor(
     rings: readonly RingConsumer[],
     connections: Connections,
     stages: StageSampler,
+    counters: Float64Array,
     durability?: Durability,
   ) {
     this.rings = rings;
     this.connections = connections;
     this.stages = stages;
+    this.counters = counters;
     this.durability = durability;
     this.parked = rings.map(() => new ParkedReplies());
     this.blocked = rings.map(() => false);
@@ -114,6 +118,7 @@ export class ReplyPump {
       const slot = infoSlot(info);
       if (slot !== 0) this.stages.leave(slot, gated, i32[(at >> 2) + 1] as number);
       const mode = infoMode(info);
+      this.count(info, mode);
       starts[taken] = at + REPLY_HEAD_BYTES;
       lengths[taken] = mode === Mode.BINARY ? ring.length - REPLY_HEAD_BYTES : 0;
       nexts[taken] = -1;
@@ -134,6 +139,10 @@ export class ReplyPump {
     return taken;
   }
 
+  private count(info: number, mode: number): void {
+    add(this.counters, replyCell(mode === Mode.INTERNAL ? 1 : 0, infoOp(info), infoStatus(info)), 1);
+  }
+
   private park(worker: number, ring: RingConsumer, at: number): void {
     const words = at >> 2;
     const bytes = ring.u8.slice(at + REPLY_HEAD_BYTES, at + ring.length);
@@ -150,6 +159,7 @@ export class ReplyPump {
       const { connection, info, gate, bytes } = parked.take();
       const mode = infoMode(info);
       const slot = infoSlot(info);
+      this.count(info, mode);
       if (slot !== 0) this.stages.leave(slot, true, gate);
       if (connection.open) {
         if (mode === Mode.BINARY) connection.sink.send(bytes);

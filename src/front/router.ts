@@ -15,6 +15,7 @@ import { Writer } from '../../protocol/writer.ts';
 import type { Clock } from '../base/clock.ts';
 import { SkuHash, segmentOfHash } from '../base/hash.ts';
 import type { RingProducer } from '../ring/producer.ts';
+import { add, FrontCell, replyCell } from '../shard/counters.ts';
 import { COMMAND_HEAD_BYTES, commandInfo, Mode } from '../shard/records.ts';
 import type { Connection } from './connections.ts';
 import { decodeAll } from './message.ts';
@@ -32,6 +33,8 @@ export interface RouterOptions {
   owners: Int32Array;
   clock: Clock;
   stages: StageSampler;
+  /** See FrontCell. */
+  counters: Float64Array;
 }
 
 /**
@@ -50,14 +53,13 @@ export class Router {
   heavy = false;
   /** Commands put into rings since they were last published. */
   unpublished = 0;
-  /** Counters for whoever watches. */
-  frames = 0;
-  refusedBusy = 0;
-  refusedMalformed = 0;
   private readonly commands: readonly RingProducer[];
   private readonly owners: Int32Array;
   private readonly clock: Clock;
   private readonly stages: StageSampler;
+  private readonly counters: Float64Array;
+  /** Who sent the frame at hand: index among SOURCES_OF_REPLIES. */
+  private source = 0;
   private readonly cursor = new Cursor();
   private readonly peek = new CommandPeek();
   private readonly hash = new SkuHash();
@@ -70,6 +72,7 @@ export class Router {
     this.owners = options.owners;
     this.clock = options.clock;
     this.stages = options.stages;
+    this.counters = options.counters;
   }
 
   /**
@@ -77,7 +80,7 @@ export class Router {
    * published later, once for all frames of a turn.
    */
   onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
-    this.frames++;
+    this.source = mode === Mode.INTERNAL ? 1 : 0;
     this.stages.arrive(frame.length / LEAST_COMMAND_BYTES, this.unpublished);
     const { cursor, writer } = this;
     cursor.reset(frame, 0, frame.length);
@@ -94,7 +97,7 @@ export class Router {
         this.route(connection, frame, mode);
         continue;
       }
-      this.refusedMalformed++;
+      add(this.counters, FrontCell.UNREADABLE + reason, 1);
       if (this.peek.requestBytes > 0) this.answer(frame, Status.MALFORMED, reason, this.peek.element);
       if (!this.peek.resumable) broken = reason;
       // Without a request id there is nothing else to answer to, and what lies behind a break in the frame goes unread.
@@ -109,6 +112,7 @@ export class Router {
   /** Counts frames in a row that could not be read to their end; a connection that sends nothing else is closed. */
   noteBroken(connection: Connection, reason: number): void {
     if (++connection.brokenFrames < MAX_BROKEN_FRAMES) return;
+    add(this.counters, FrontCell.CLOSED_BROKEN, 1);
     connection.sink.close(
       1008,
       `${MAX_BROKEN_FRAMES} frames could not be read; the last: ${reasonName(reason)}`,
@@ -138,7 +142,7 @@ export class Router {
       const { hash } = this;
       hash.run(frame, peek.skuStart, peek.skuBytes);
       if (hash.bits >= 0x80 && !isUtf8(frame.subarray(peek.skuStart, peek.skuStart + peek.skuBytes))) {
-        this.refusedMalformed++;
+        add(this.counters, FrontCell.UNREADABLE + Reason.NOT_UTF8, 1);
         this.answer(frame, Status.MALFORMED, Reason.NOT_UTF8, 2);
         return;
       }
@@ -158,6 +162,7 @@ export class Router {
       this.heavy = true;
       segment = lo;
       if (segment >= this.owners.length) {
+        add(this.counters, FrontCell.UNREADABLE + Reason.OUT_OF_BOUNDS, 1);
         this.answer(frame, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2);
         return;
       }
@@ -169,7 +174,6 @@ export class Router {
     const may = connection.inFlight < MAX_IN_FLIGHT;
     const at = may ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
     if (at < 0) {
-      this.refusedBusy++;
       this.answer(frame, Status.BUSY, BUSY_RETRY_MS, -1);
       return;
     }
@@ -191,6 +195,7 @@ export class Router {
   /** An answer of the front's own, with up to two results (-1: none). */
   private answer(frame: Uint8Array, status: number, first: number, second: number): void {
     const { writer, peek } = this;
+    add(this.counters, replyCell(this.source, known(peek.op), status), 1);
     writer.array(2 + (first >= 0 ? 1 : 0) + (second >= 0 ? 1 : 0));
     writer.copy(frame, peek.requestStart, peek.requestBytes);
     writer.int32(status);
@@ -200,6 +205,7 @@ export class Router {
 
   private answerTime(frame: Uint8Array): void {
     const { writer, peek } = this;
+    add(this.counters, replyCell(this.source, Op.TIME, Status.OK), 1);
     writer.array(3);
     writer.copy(frame, peek.requestStart, peek.requestBytes);
     writer.int32(Status.OK);
@@ -226,4 +232,9 @@ export class Router {
     }
     for (const message of decodeAll(frame)) connection.sink.sendDecoded(mode, message as unknown[]);
   }
+}
+
+/** An op that there is, or 0. */
+function known(op: number): number {
+  return op > 0 && op < OP_SHAPES.length ? op : 0;
 }

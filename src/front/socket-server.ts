@@ -4,6 +4,7 @@ import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
+import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
 import type { StageReport } from '../shard/stage-report.ts';
 import type { Connection, Sink } from './connections.ts';
@@ -168,7 +169,7 @@ export class SocketServer {
     this.sockets.add(socket);
     const client = socket.getUserData();
     socket.connection = client.connection;
-    client.connection.sink = new SocketSink(socket);
+    client.connection.sink = new SocketSink(socket, this.options.front.counters);
     if (client.text) socket.send(JSON.stringify(hello.message(clock())));
     else socket.send(hello.bytes(clock()), true);
   }
@@ -176,6 +177,9 @@ export class SocketServer {
   private message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
     const { front } = this.options;
     const { connection } = socket;
+    const { counters } = front;
+    add(counters, FrontCell.FRAMES_IN, 1);
+    add(counters, FrontCell.BYTES_IN, message.byteLength);
     if (message.byteLength > MAX_FRAME_BYTES) {
       this.refuseLength(connection, isBinary, message.byteLength);
       return;
@@ -189,11 +193,13 @@ export class SocketServer {
       front.onFrame(connection, bytes, mode);
       return;
     }
+    add(counters, FrontCell.UNREADABLE + Reason.NOT_JSON, 1);
     connection.sink.sendDecoded(mode, [PUSH, Push.ERROR, Status.MALFORMED, Reason.NOT_JSON, 0]);
     front.router.noteBroken(connection, Reason.NOT_JSON);
   }
 
   private refuseLength(connection: Connection, isBinary: boolean, bytes: number): void {
+    add(this.options.front.counters, FrontCell.UNREADABLE + Reason.FRAME_TOO_LARGE, 1);
     const push = [PUSH, Push.ERROR, Status.MALFORMED, Reason.FRAME_TOO_LARGE, 0];
     connection.sink.sendDecoded(isBinary ? Mode.INTERNAL : Mode.JSON_NAMES, push);
     connection.sink.close(1009, `a frame of ${bytes} bytes is over ${MAX_FRAME_BYTES}`);
@@ -221,27 +227,36 @@ function childrenOf(app: uWS.TemplatedApp): Children {
 /** A socket as the front's core sees it. */
 class SocketSink implements Sink {
   private readonly socket: Socket;
+  private readonly counters: Float64Array;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, counters: Float64Array) {
     this.socket = socket;
+    this.counters = counters;
   }
 
   send(frame: Uint8Array): void {
     // 2: the frame would go over the backpressure limit. The socket layer drops it and closes the connection (closeOnBackpressureLimit), which
     // ends in closed(); a client never misses a reply on a connection that goes on.
-    if (this.socket.send(frame, true) === DROPPED) this.socket.close();
+    this.noteSent(this.socket.send(frame, true), frame.length);
   }
 
   sendDecoded(mode: number, message: unknown[]): void {
-    const sent =
-      mode === Mode.INTERNAL
-        ? this.socket.send(encode(message), true)
-        : this.socket.send(writeText(mode, message), false);
-    if (sent === DROPPED) this.socket.close();
+    const binary = mode === Mode.INTERNAL;
+    const frame = binary ? encode(message) : Buffer.from(writeText(mode, message));
+    this.noteSent(this.socket.send(frame, binary), frame.length);
   }
 
   close(code: number, reason: string): void {
     this.socket.end(code, reason);
+  }
+
+  private noteSent(sent: number, bytes: number): void {
+    const { counters } = this;
+    add(counters, FrontCell.FRAMES_OUT, 1);
+    add(counters, FrontCell.BYTES_OUT, bytes);
+    if (sent !== DROPPED) return;
+    add(counters, FrontCell.CLOSED_SLOW, 1);
+    this.socket.close();
   }
 }
 

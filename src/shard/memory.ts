@@ -1,6 +1,7 @@
 import { type SegmentOptions, segmentBytes } from '../core/layout.ts';
 import { DOORBELL_BYTES, Doorbell } from '../ring/doorbell.ts';
 import { ringBytes } from '../ring/layout.ts';
+import { allocateCounters, type CounterMemory } from './counters.ts';
 import { allocateStages, type StageMemory } from './stage-memory.ts';
 
 /** Words of a worker's control block. Each has one writer at a time. */
@@ -112,6 +113,7 @@ export interface EngineMemory {
   /** Control block of each front, see FrontControl. */
   readonly fronts: readonly SharedArrayBuffer[];
   readonly stages: StageMemory;
+  readonly counters: CounterMemory;
   /** Missing when nothing is stored. */
   readonly storage?: StorageMemory;
 }
@@ -144,6 +146,7 @@ export function allocateEngine(options: EngineOptions): EngineMemory {
     workers: Array.from({ length: options.workers }, () => allocateWorker(options)),
     fronts: Array.from({ length: options.fronts }, () => new SharedArrayBuffer(FrontControl.WORDS * 4)),
     stages: allocateStages(options.fronts, options.workers),
+    counters: allocateCounters(options.fronts, options.workers),
     ...(options.events && { storage: allocateStorage(options, options.events.gated) }),
   };
 }

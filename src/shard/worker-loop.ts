@@ -1,10 +1,12 @@
 import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { IdleStrategy } from '../ring/idle.ts';
+import { add, ThreadCell } from './counters.ts';
 import { strike } from './faults.ts';
 import { Control, type EngineMemory, frontDoorbells, Lease } from './memory.ts';
 import { Shard } from './shard.ts';
 import { ThreadClock } from './thread-clock.ts';
+import { ThreadHealth } from './thread-health.ts';
 
 /** Commands between two looks at the clock and two publications. */
 export const COMMAND_BATCH = 256;
@@ -38,6 +40,8 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
   const ready = (): boolean => shard.waiting() || stopping();
   const never = (): boolean => false;
   const time = new ThreadClock(memory.stages, worker);
+  const health = new ThreadHealth(memory.counters, `shard-${worker}`);
+  const { cells } = health;
   let nextExpiry = 0;
   let unannounced = 0;
 
@@ -52,7 +56,10 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     const now = clock();
     let work = shard.runCommands(now, COMMAND_BATCH);
     shard.publish();
-    if (work > 0) control[Control.COMMANDS] = ((control[Control.COMMANDS] as number) + work) | 0;
+    if (work > 0) {
+      control[Control.COMMANDS] = ((control[Control.COMMANDS] as number) + work) | 0;
+      add(cells, ThreadCell.COMMANDS, work);
+    }
     unannounced += work;
     // Also a turn without work may end a row of full batches.
     if (unannounced > 0 && (work < COMMAND_BATCH || unannounced >= ANNOUNCE)) {
@@ -65,6 +72,7 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     if (now >= nextExpiry) {
       const ended = shard.runExpiry(now, EXPIRY_BATCH);
       nextExpiry = ended < EXPIRY_BATCH ? now + EXPIRY_EVERY_MS : now;
+      add(cells, ThreadCell.EXPIRED, ended);
       work += ended;
     }
     const sleepMs = work > 0 ? 0 : shard.anyOpen() ? EXPIRY_SLEEP_MS : IDLE_SLEEP_MS;
@@ -73,7 +81,9 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
       const tookMs = performance.now() - startedMs;
       time.busy(tookMs);
       noteTurn(control, tookMs);
+      health.heldUp(tookMs);
     }
+    health.look(startedMs);
     if (work === 0 && stopping() && !shard.waiting()) return;
     idle.idle(work, ready, sleepMs);
   }

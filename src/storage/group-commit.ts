@@ -1,7 +1,9 @@
-import { microClock } from '../base/clock.ts';
-import { EVENT_HEAD_BYTES, eventBytes } from '../core/events.ts';
+import { microClock, monotonicMs } from '../base/clock.ts';
+import { EVENT_HEAD_BYTES, eventBytes, eventLsns } from '../core/events.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Doorbell } from '../ring/doorbell.ts';
+import { add, ThreadCell, threadCounters } from '../shard/counters.ts';
+import { readLevels } from '../shard/levels.ts';
 import {
   durableWord,
   type EngineMemory,
@@ -30,11 +32,17 @@ export class GroupCommit {
   private readonly publications: Publications;
   private readonly clock = microClock();
   private readonly writer: JournalWriter;
+  private readonly cells: Float64Array;
+  private gatheredChanges = 0;
+  private gatheredBytes = 0;
 
   constructor(memory: EngineMemory, writer: JournalWriter) {
     const { storage } = memory;
     if (storage === undefined) throw new Error('an engine without a store commits nothing');
     this.writer = writer;
+    this.cells = threadCounters(memory.counters, 'storage');
+    // What was restored is durable.
+    this.cells[ThreadCell.CHANGES] = readLevels(memory).changes;
     this.control = storageControlOf(storage);
     this.doorbell = new Doorbell(storage.control, StorageControl.DOORBELL * 4);
     this.fronts = frontDoorbells(memory);
@@ -59,6 +67,8 @@ export class GroupCommit {
   gather(): number {
     let bytes = 0;
     for (let i = 0; i < this.rings.length; i++) bytes += this.gatherRing(this.rings[i] as RingConsumer);
+    if (bytes > 0) this.cells[ThreadCell.COMMITTING_SINCE] = monotonicMs();
+    this.gatheredBytes = bytes;
     return bytes;
   }
 
@@ -73,10 +83,20 @@ export class GroupCommit {
       Atomics.store(control, durableWord(worker), position);
     }
     this.groups++;
+    this.count();
     control[StorageControl.GROUPS] = this.groups | 0;
     control[StorageControl.JOURNAL_KIB] = this.writer.bytes / 1024;
     for (const front of this.fronts) front.ring();
     failpoint('acknowledge.after');
+  }
+
+  private count(): void {
+    const { cells } = this;
+    add(cells, ThreadCell.GROUPS, 1);
+    add(cells, ThreadCell.CHANGES, this.gatheredChanges);
+    add(cells, ThreadCell.BYTES, this.gatheredBytes);
+    cells[ThreadCell.COMMITTING_SINCE] = 0;
+    this.gatheredChanges = 0;
   }
 
   /** In as few lots as lie together. Gives the ring's room back, since the writer has copied what it got. */
@@ -93,6 +113,7 @@ export class GroupCommit {
         first = start;
       }
       end = start + eventBytes(ring.length);
+      this.gatheredChanges += eventLsns(ring.i32, start >> 2);
       bytes += end - start;
     }
     if (end > first) this.writer.add(ring.u8, first, end);

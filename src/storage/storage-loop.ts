@@ -1,6 +1,7 @@
 import type { EngineMemory } from '../shard/memory.ts';
 import { IoKind } from '../shard/stage-memory.ts';
 import { ThreadClock } from '../shard/thread-clock.ts';
+import { ThreadHealth } from '../shard/thread-health.ts';
 import { GroupCommit } from './group-commit.ts';
 import { type JournalWriter, StoreError } from './store.ts';
 
@@ -31,11 +32,13 @@ export interface StorageLoopOptions {
 export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptions): Promise<void> {
   const group = new GroupCommit(memory, writer);
   const time = new ThreadClock(memory.stages, memory.workers.length);
+  const health = new ThreadHealth(memory.counters, 'storage');
   const ready = (): boolean => group.waiting() || group.stopping;
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (;;) {
     const startedMs = performance.now();
     const waitedMs = time.waitedMs;
+    health.look(startedMs);
     const bytes = group.gather();
     if (bytes === 0) {
       if (group.stopping) return;
@@ -49,6 +52,7 @@ export async function runStorage({ memory, writer, onTrouble }: StorageLoopOptio
     await commit(writer, time, onTrouble);
     group.publish();
     const tookMs = performance.now() - startedMs;
+    health.heldUp(tookMs);
     time.busy(tookMs - (time.waitedMs - waitedMs));
     const pauseMs = PACE_MS - tookMs;
     if (bytes >= PACED_BYTES && pauseMs > 0) rest(pause, pauseMs);

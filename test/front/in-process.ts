@@ -4,6 +4,7 @@ import { type Connection, Connections, type Sink } from '../../src/front/connect
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
+import { frontCounters } from '../../src/shard/counters.ts';
 import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -32,13 +33,15 @@ export class InProcess {
     const [own] = memory.workers;
     const connections = new Connections();
     const stages = new StageSampler(memory.stages, 0);
+    const counters = frontCounters(memory.counters, 0);
     this.router = new Router({
       commands: [commandProducer(own, 0)],
       owners: new Int32Array(memory.owners),
       clock: () => this.clock[0],
       stages,
+      counters,
     });
-    this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages);
+    this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages, counters);
     this.shard = new Shard(memory, 0);
     const sink: Sink = { send: (frame) => this.take(frame), sendDecoded() {}, close() {} };
     this.connection = connections.add(sink, HOLDER.lo, HOLDER.hi);

@@ -4,6 +4,7 @@ import { type Connection, Connections } from '../../src/front/connections.ts';
 import { encode } from '../../src/front/message.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
+import { frontCounters } from '../../src/shard/counters.ts';
 import { replyConsumer, replyProducer } from '../../src/shard/link-rings.ts';
 import { Mode, REPLY_HEAD_BYTES, replyInfo } from '../../src/shard/records.ts';
 import { makeMemory, RecordingSink } from './fixtures.ts';
@@ -15,7 +16,8 @@ function setUp(workers = 1) {
   const memory = makeMemory({ workers, segments: workers, replyRingBytes: 2 ** 20 });
   const connections = new Connections();
   const consumers = memory.workers.map((own) => replyConsumer(own, 0));
-  const pump = new ReplyPump(consumers, connections, new StageSampler(memory.stages, 0));
+  const counters = frontCounters(memory.counters, 0);
+  const pump = new ReplyPump(consumers, connections, new StageSampler(memory.stages, 0), counters);
   const rings = memory.workers.map((own) => replyProducer(own, 0));
   const client = () => {
     const sink = new RecordingSink();

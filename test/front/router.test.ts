@@ -7,6 +7,7 @@ import { Connections } from '../../src/front/connections.ts';
 import { BUSY_RETRY_MS, Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
+import { frontCounters, replyCell } from '../../src/shard/counters.ts';
 import { commandConsumer, commandProducer } from '../../src/shard/link-rings.ts';
 import {
   COMMAND_HEAD_BYTES,
@@ -26,11 +27,13 @@ const BROKEN = Uint8Array.of(0xc1);
 function setUp(fixture: EngineFixture = {}) {
   const memory = makeMemory({ workers: 2, segments: SEGMENTS, ...fixture });
   const owners = new Int32Array(memory.owners);
+  const counters = frontCounters(memory.counters, 0);
   const router = new Router({
     commands: memory.workers.map((own) => commandProducer(own, 0)),
     owners,
     clock: () => NOW,
     stages: new StageSampler(memory.stages, 0),
+    counters,
   });
   const rings = memory.workers.map((own) => commandConsumer(own, 0));
   const connections = new Connections();
@@ -40,7 +43,7 @@ function setUp(fixture: EngineFixture = {}) {
     const send = (frame: Uint8Array, mode: number = Mode.BINARY) => router.onFrame(connection, frame, mode);
     return { sink, connection, send };
   };
-  return { router, owners, rings, connections, client, ...client() };
+  return { router, counters, owners, rings, connections, client, ...client() };
 }
 
 /** What a record in a command ring says. */
@@ -256,7 +259,7 @@ describe('a frame that cannot be read to its end', () => {
 
 describe('a command for which there is no room', () => {
   it('is refused BUSY when the ring is full, while another worker takes its commands', () => {
-    const { send, sink, router, rings } = setUp();
+    const { send, sink, router, counters, rings } = setUp();
     const long = 'x'.repeat(60);
     const [full, other] = [0, 1].map((segment) => skuIn(segment, SEGMENTS));
     let sent = 0;
@@ -264,7 +267,7 @@ describe('a command for which there is no room', () => {
       send(frameOf([Op.HOLD, ++sent, full, 1, 1000, long]));
     }
     expect(sink.messages).toEqual([[sent, Status.BUSY, BUSY_RETRY_MS]]);
-    expect([router.inFlight, router.refusedBusy]).toEqual([sent - 1, 1]);
+    expect([router.inFlight, counters[replyCell(0, Op.HOLD, Status.BUSY)]]).toEqual([sent - 1, 1]);
     send(frameOf([Op.READ, 9000, other]));
     expect(sink.frames).toHaveLength(1);
     router.publish();

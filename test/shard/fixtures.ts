@@ -5,6 +5,7 @@ import { decodeAll } from '../../src/front/message.ts';
 import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
+import { frontCounters } from '../../src/shard/counters.ts';
 import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
@@ -48,6 +49,7 @@ export class Rig {
         owners: new Int32Array(this.memory.owners),
         clock: () => NOW,
         stages: new StageSampler(this.memory.stages, front),
+        counters: frontCounters(this.memory.counters, front),
       }),
       replies: replyConsumer(own, front),
     }));

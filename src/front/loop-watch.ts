@@ -1,0 +1,30 @@
+import type { CounterMemory } from '../shard/counters.ts';
+import { ThreadHealth } from '../shard/thread-health.ts';
+
+const EVERY_MS = 20;
+
+/** Watches the event loop of a front's thread: how late a timer of 20 ms comes is how long a frame that arrives may have to wait. */
+export class LoopWatch {
+  private readonly health: ThreadHealth;
+  private readonly timer: NodeJS.Timeout;
+  private dueMs = performance.now() + EVERY_MS;
+
+  /** @param name of the thread, see threadNames() */
+  constructor(memory: CounterMemory, name: string) {
+    this.health = new ThreadHealth(memory, name);
+    this.timer = setInterval(() => this.tick(), EVERY_MS);
+    this.timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.health.stop();
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    this.health.heldUp(Math.max(0, now - this.dueMs));
+    this.dueMs = now + EVERY_MS;
+    this.health.look(now);
+  }
+}
