@@ -23,6 +23,8 @@ export const MAX_HOLD_LIFE_MS = 7 * 86_400_000;
 export const MAX_COMMAND_BYTES = 256;
 /** One reply. The longest, READ_HOLD's, has 114 bytes at most. */
 export const MAX_REPLY_BYTES = 192;
+/** A token, in bytes. */
+export const MAX_TOKEN_BYTES = 8192;
 /** One binary or text frame from a client. A longer one is answered MALFORMED and the connection closes. */
 export const MAX_FRAME_BYTES = 65_536;
 /** A frame that announces more than this is cut off by the socket layer before it is read. */

@@ -100,3 +100,35 @@ for (const [name, code] of Object.entries(Reason)) reasons[code] = name;
 export function reasonName(reason: number): string {
   return reasons[reason] ?? `reason ${reason}`;
 }
+
+/** Why a token opens nothing: results of UNAUTHENTICATED. */
+export const AuthReason = {
+  /** There is none, and nothing is open without one. */
+  MISSING: 1,
+  /** No signed JWT in compact form, too long, or by an algorithm that is not allowed. */
+  MALFORMED: 2,
+  BAD_SIGNATURE: 3,
+  EXPIRED: 4,
+  NOT_YET_VALID: 5,
+  WRONG_ISSUER: 6,
+  WRONG_AUDIENCE: 7,
+  /** No key of its name and type is known. */
+  UNKNOWN_KEY: 8,
+  REVOKED: 9,
+  /** A claim is missing or of another type. */
+  BAD_CLAIM: 10,
+  /** The keys cannot be had at present: the same token may be good in a while. */
+  KEYS_UNAVAILABLE: 11,
+} as const;
+export type AuthReasonName = keyof typeof AuthReason;
+
+const authReasons: string[] = [];
+for (const [name, code] of Object.entries(AuthReason)) authReasons[code] = name;
+
+export function authReasonName(reason: number): string {
+  return authReasons[reason] ?? `reason ${reason}`;
+}
+
+/** What a token lets its bearer do, as bits. */
+export const Scope = { HOLD: 1, STOCK: 2, ADMIN: 4 } as const;
+export type ScopeName = keyof typeof Scope;

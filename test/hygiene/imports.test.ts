@@ -30,6 +30,8 @@ const LAYERS: Record<string, Layer> = {
     packages: ['ioredis', 'msgpackr'],
     node: 'any',
   },
+  // Tokens know nothing of what they open.
+  'src/auth': { folders: ['src/base', 'protocol'], packages: ['jose'], node: 'any' },
   'src/front': { folders: BENEATH_FRONT, packages: 'any', node: 'any' },
   'src/runtime': { folders: BENEATH_RUNTIME, packages: 'any', node: 'any' },
   // Measuring tools know what they measure. Of the product only the command line knows them, for `holdfast stress`.
