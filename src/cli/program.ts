@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { version } from '../base/version.ts';
 import { confirmCommand } from './confirm.ts';
 import { demoCommand } from './demo.ts';
 import { EXIT_CODE_HELP } from './exit.ts';
@@ -14,7 +15,6 @@ import { showHoldCommand } from './show-hold.ts';
 import { stockCommand } from './stock.ts';
 import { stressCommand } from './stress.ts';
 import { verifyCommand } from './verify.ts';
-import { version } from './version.ts';
 
 /**
  * The whole command line, as `holdfast --help` shows it. Whatever cannot be used is thrown as a CommanderError;

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { version } from '../base/version.ts';
 import type { RunningServer } from '../runtime/server.ts';
 import { loadSettings, SETTINGS, type Settings } from '../runtime/settings.ts';
 import type { RecoverySummary } from '../runtime/start-up.ts';
@@ -7,7 +8,6 @@ import { DEFAULT_URL } from './options.ts';
 import { counted } from './output.ts';
 import { restoreProgress } from './progress.ts';
 import { configOption, settingOption } from './setting-options.ts';
-import { version } from './version.ts';
 
 interface ServeOptions extends Record<string, unknown> {
   config?: string;

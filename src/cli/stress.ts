@@ -4,9 +4,9 @@ import { words } from '../../perf/flags.ts';
 import type { Comparison } from '../../perf/stress/compare.ts';
 import type { Wishes } from '../../perf/stress/options.ts';
 import type { StressResult } from '../../perf/stress/result.ts';
+import { version } from '../base/version.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { durationFrom, parseServerUrl, wholeFrom } from './options.ts';
-import { version } from './version.ts';
 
 interface StressCliOptions extends Omit<Wishes, 'ttlMs'> {
   url?: number;

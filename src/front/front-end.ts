@@ -1,5 +1,6 @@
 import type { AckLevel } from '../../protocol/ack.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
+import type { Log } from '../log/events.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
@@ -32,6 +33,8 @@ export interface FrontEndHooks {
   onFault: (error: unknown, segment: number) => void;
   /** Measures all threads. Rejects with ProfileBusyError while another profile is being taken. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
+  /** Takes what is worth a line in the log. */
+  log: Log;
 }
 
 const DRAIN_POLL_MS = 5;
@@ -61,6 +64,7 @@ export class FrontEnd {
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
+      log: hooks.log,
       stages: () => {
         this.front.stages.noteTimes();
         return readStages(memory, clock());

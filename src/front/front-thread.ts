@@ -1,4 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { LogEvent } from '../log/events.ts';
+import { Fold } from '../log/fold.ts';
 import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
 import { FrontEnd, type FrontEndOptions } from './front-end.ts';
@@ -18,6 +20,8 @@ export type FrontReport =
   | { tell: 'drained' }
   /** Asked for a profile, which the main thread takes and sends to the port. */
   | { tell: 'profile'; request: ProfileRequest; answer: MessagePort }
+  /** Something for the log, which the main thread writes. */
+  | { tell: 'log'; event: LogEvent }
   /** A bug; the thread still runs, since its sockets must be gone before it ends. */
   | { tell: 'failed'; detail: string };
 
@@ -33,7 +37,10 @@ const LATE_SOCKET_MS = 5;
 export function frontThread(options: FrontEndOptions, port: MessagePort): void {
   const tell = (report: FrontReport): void => port.postMessage(report);
   process.on('uncaughtException', (error) => tell({ tell: 'failed', detail: error.stack ?? String(error) }));
+  // Folded here, so that a flood does not become one of messages to the main thread.
+  const fold = new Fold((event) => tell({ tell: 'log', event }));
   const end = new FrontEnd(options, {
+    log: fold.log,
     onFault: (error) => {
       throw error;
     },
@@ -48,6 +55,7 @@ export function frontThread(options: FrontEndOptions, port: MessagePort): void {
     }, LATE_SOCKET_MS);
   };
   const sayEnded = (): void => {
+    fold.flush();
     const control = frontControlOf(options.memory, options.front);
     Atomics.store(control, FrontControl.ENDED, 1);
     Atomics.notify(control, FrontControl.ENDED);

@@ -3,6 +3,7 @@ import { MAX_FRAME_BYTES, MAX_FRAME_CUT_BYTES, MAX_HOLDER_BYTES } from '../../pr
 import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Log } from '../log/events.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
@@ -31,6 +32,8 @@ export interface SocketServerOptions {
   stages: () => StageReport;
   /** What `POST /v1/profile` answers. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
+  /** Takes what is worth a line in the log. */
+  log: Log;
 }
 
 /** What hangs on each socket. */

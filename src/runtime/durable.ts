@@ -1,23 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
+import type { Log } from '../log/events.ts';
 import { Durability } from '../shard/durability.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { planted } from '../storage/failpoints.ts';
 import { ServerExit } from './exit-codes.ts';
-import { Maintenance, type MaintenanceEvent } from './maintenance.ts';
+import { Maintenance } from './maintenance.ts';
 import { Pool } from './pool.ts';
 import type { Settings } from './setting-table.ts';
 import { type RecoveryProgress, type RecoverySummary, type StartedStore, startStore } from './start-up.ts';
 import { StorageService } from './storage-service.ts';
 
-/** What happens to the store. */
-export interface StoreEvent {
-  readonly event: 'store-trouble' | 'store-healed' | 'trim-failed' | 'snapshots-lost' | 'planted';
-  readonly detail: string;
-}
-
 export interface DurableHooks {
-  log: (event: StoreEvent | MaintenanceEvent) => void;
+  log: Log;
   onProgress?: (progress: RecoveryProgress) => void;
   /** The store failed or was taken away: the server must end, with this exit code. */
   onHopeless: (reason: string, exitCode: number) => void;
@@ -85,6 +80,16 @@ export class Durable {
         onTrimFailed: (detail) => hooks.log({ event: 'trim-failed', detail }),
         onFailed: (reason) => hooks.onHopeless(`the store failed: ${reason}`, ServerExit.STORE),
       });
+      const { fresh, fromSnapshots, events, tookMs, remarks } = started.summary;
+      hooks.log({
+        event: 'restored',
+        store: store.label,
+        fresh,
+        fromSnapshots,
+        events,
+        tookMs: Math.round(tookMs),
+      });
+      for (const detail of remarks) hooks.log({ event: 'restored-note', detail });
       return new Durable(settings, memory, hooks, { pool, started, storage });
     } catch (error) {
       await pool.destroy();

@@ -1,6 +1,7 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { FrontEndHooks, FrontEndOptions } from '../front/front-end.ts';
 import type { FrontReport, FrontRequest, ProfileAnswer } from '../front/front-thread.ts';
+import type { Log } from '../log/events.ts';
 import { ProfileBusyError, type ProfileRequest } from '../profile/profile-report.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { FrontControl, frontControlOf, frontDoorbells } from '../shard/memory.ts';
@@ -23,6 +24,8 @@ export interface FrontThreadsHooks {
   /** A front cannot go on; the server must end. */
   onFailed: (reason: string) => void;
   profile: FrontEndHooks['profile'];
+  /** Takes what the fronts have for the log. */
+  log: Log;
 }
 
 /** The fronts other than the main thread's, as the main thread sees them. */
@@ -86,6 +89,7 @@ export class FrontThreads {
     };
     thread.on('message', (report: FrontReport) => {
       if (report.tell === 'failed') failed(report.detail);
+      else if (report.tell === 'log') this.hooks.log(report.event);
       else if (report.tell === 'profile') void this.answer(report.request, report.answer);
     });
     thread.once('error', (error) =>

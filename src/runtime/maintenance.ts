@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { Fence } from '../core/layout.ts';
 import { SegmentTables } from '../core/segment-tables.ts';
+import type { Log } from '../log/events.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import type { Durability } from '../shard/durability.ts';
 import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
@@ -29,12 +30,7 @@ export interface MaintenanceOptions {
   /** A round of snapshots begins this long after the one before, or when the journal has grown by so much since. */
   periodMs: number;
   journalBytes: number;
-  log: (event: MaintenanceEvent) => void;
-}
-
-export interface MaintenanceEvent {
-  readonly event: 'snapshots' | 'snapshot-failed' | 'snapshot-damaged' | 'rebuilt' | 'rebuild-failed';
-  readonly detail: string;
+  log: Log;
 }
 
 /**
@@ -122,8 +118,7 @@ export class Maintenance {
         } catch (error) {
           failed++;
           away = error instanceof StoreError && error.retryable;
-          if (!this.stopping)
-            log({ event: 'snapshot-failed', detail: `segment ${segment}: ${inWords(error)}` });
+          if (!this.stopping) log({ event: 'snapshot-failed', segment, detail: inWords(error) });
         }
       });
       // What is away for one segment is away for all.
@@ -132,8 +127,7 @@ export class Maintenance {
     const now = performance.now();
     this.nextRoundMs = now + (failed > 0 ? RETRY_MS : periodMs);
     this.bytesAfterRound = storage.journalBytes;
-    if (taken > 0)
-      log({ event: 'snapshots', detail: `${taken} segments in ${Math.round(now - startedMs)} ms` });
+    if (taken > 0) log({ event: 'snapshots', segments: taken, tookMs: Math.round(now - startedMs) });
   }
 
   /** Whether there was something to take. */
@@ -214,20 +208,18 @@ export class Maintenance {
       tables.unfence();
       log({
         event: 'rebuilt',
-        detail: `segment ${segment} is in service again: snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
+        segment,
+        detail: `snapshot at LSN ${found.snapshotLsn}, ${found.events} events behind it`,
       });
     } catch (error) {
       if (this.stopping) return;
       if (error instanceof StoreError && error.retryable) {
         setTimeout(() => void this.rebuild(segment), RETRY_MS).unref();
-        log({
-          event: 'rebuild-failed',
-          detail: `segment ${segment}, tried again until it is: ${inWords(error)}`,
-        });
+        log({ event: 'rebuild-failed', segment, detail: `tried again until it is: ${inWords(error)}` });
         return;
       }
       tables.fence(Fence.FOR_GOOD);
-      log({ event: 'rebuild-failed', detail: `segment ${segment} stays out of service: ${inWords(error)}` });
+      log({ event: 'rebuild-failed', segment, detail: `it stays out of service: ${inWords(error)}` });
     }
   }
 

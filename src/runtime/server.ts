@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { AckLevel } from '../../protocol/ack.ts';
 import { anchorClock } from '../base/clock.ts';
+import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { FrontEnd, type FrontEndOptions } from '../front/front-end.ts';
+import type { Log } from '../log/events.ts';
+import { createLogger, type Logger } from '../log/logger.ts';
 import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
-import { Durable, type StoreEvent } from './durable.ts';
+import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
 import { FrontThreads } from './front-threads.ts';
-import type { MaintenanceEvent } from './maintenance.ts';
 import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
-import { Supervisor, type WorkerEvent } from './supervisor.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** A server that takes commands. */
 export interface RunningServer {
@@ -44,8 +46,8 @@ export interface RunningServer {
 }
 
 export interface ServerHooks {
-  /** Rare events, for a log. */
-  log?: (event: WorkerEvent | MaintenanceEvent | StoreEvent) => void;
+  /** Takes what would be logged, in place of the lines on stderr. */
+  log?: Log;
   /** How far the recovery has come, while it goes on. */
   onProgress?: (progress: RecoveryProgress) => void;
   /** The server cannot go on. By default the process ends with that code. */
@@ -61,8 +63,15 @@ const SECRET_BYTES = 32;
 
 /** Starts workers and fronts. Rejects with AddressInUseError, having ended what it started, when it cannot listen. */
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
-  const log = hooks.log ?? logToStderr;
-  const onHopeless = hooks.onHopeless ?? endProcess;
+  const startedMs = performance.now();
+  const { log, flush } = await loggerFor(settings, hooks);
+  const onHopeless =
+    hooks.onHopeless ??
+    ((detail, exitCode) => {
+      log({ event: 'ending', detail, exitCode });
+      flush();
+      process.exit(exitCode);
+    });
   const stored = settings.store !== NO_STORE;
   const memory = allocate({
     fronts: settings.fronts,
@@ -92,14 +101,16 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const profile = (request: ProfileRequest) => profiler.take(request);
   const onFault = (error: unknown, segment: number): void => {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log({ worker: -1, event: 'died', detail, fencedSegment: segment });
+    // The front, which stood in for a worker.
+    log({ event: 'worker-died', worker: -1, fencedSegment: segment, detail });
     if (segment >= 0) durable?.rebuild(segment);
   };
-  const end = new FrontEnd(frontOptions, { onFault, profile });
+  const end = new FrontEnd(frontOptions, { onFault, profile, log });
   const { front, sockets } = end;
   const further = new FrontThreads(frontOptions, {
     onFailed: (reason) => onHopeless(reason, ServerExit.HOPELESS),
     profile,
+    log,
   });
   const supervisor = new Supervisor({
     memory,
@@ -130,16 +141,34 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     throw error;
   }
 
+  const authority = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+  const url = `ws://${authority}/v1/ws`;
+  log({
+    event: 'ready',
+    version,
+    url,
+    fronts: settings.fronts,
+    workers: settings.workers,
+    segments: settings.segments,
+    ack,
+    store: durable?.label ?? NO_STORE,
+    pid: process.pid,
+    tookMs: Math.round(performance.now() - startedMs),
+  });
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    const deadline = performance.now() + stopTimeoutMs;
+    const fromMs = performance.now();
+    const deadline = fromMs + stopTimeoutMs;
+    log({ event: 'stopping' });
     await profiler.stop();
     await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
     await Promise.all([end.close(), further.close()]);
+    log({ event: 'stopped', tookMs: Math.round(performance.now() - fromMs) });
+    flush();
     if (!whole) {
       throw new StoreError(
         'AWAY',
@@ -148,11 +177,10 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
       );
     }
   };
-  const authority = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
   return {
     host: settings.host,
     port,
-    url: `ws://${authority}/v1/ws`,
+    url,
     httpUrl: `http://${authority}`,
     fronts: settings.fronts,
     workers: settings.workers,
@@ -192,36 +220,21 @@ function commandCounts({ workers }: EngineMemory): Record<string, Int32Array> {
   );
 }
 
-function logToStderr(event: WorkerEvent | MaintenanceEvent | StoreEvent): void {
-  // Every minute, and nothing to be done about it.
-  if (event.event === 'snapshots') return;
-  if (!('worker' in event)) {
-    process.stderr.write(`${EVENT_WORDS[event.event]}: ${event.detail}\n`);
-    return;
-  }
-  const fenced =
-    event.fencedSegment < 0
-      ? ''
-      : ` Segment ${event.fencedSegment} is fenced off: its SKUs answer UNAVAILABLE until it is rebuilt.`;
-  const who = event.worker < 0 ? 'The front, in place of a worker,' : `Worker ${event.worker}`;
-  process.stderr.write(`${who} ${event.event}: ${event.detail}.${fenced}\n`);
+/** What is logged goes to the hook, or by the settings to stderr. */
+async function loggerFor(settings: Settings, hooks: ServerHooks): Promise<Logger> {
+  if (hooks.log !== undefined) return { log: hooks.log, flush: () => {} };
+  return createLogger({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    secrets: secretsOf(settings),
+  });
 }
 
-const EVENT_WORDS: Readonly<Record<Exclude<(MaintenanceEvent | StoreEvent)['event'], 'snapshots'>, string>> =
-  {
-    'snapshot-failed': 'A snapshot failed and will be tried again',
-    'snapshot-damaged': 'An older snapshot proved damaged and was removed; a new one takes its place',
-    rebuilt: 'Rebuilt',
-    'rebuild-failed': 'Not rebuilt',
-    'store-trouble': 'The store takes nothing for now; changes are refused until it does',
-    'snapshots-lost':
-      'No snapshots are taken any more, and the journal grows until this server is started anew',
-    'trim-failed': 'Journal that is not needed any more could not be removed',
-    'store-healed': 'The store takes what it is given again',
-    planted: 'Warning, for tests only: this server',
-  };
-
-function endProcess(reason: string, exitCode: number): void {
-  process.stderr.write(`Holdfast ends: ${reason}\n`);
-  process.exit(exitCode);
+/** Words of the settings that no line may have. */
+function secretsOf({ store, snapshots }: Settings): string[] {
+  return [store, snapshots].flatMap((address) => {
+    const [, credentials = ''] = /:\/\/([^\s/]*)@/.exec(address) ?? [];
+    const password = credentials.slice(credentials.indexOf(':') + 1);
+    return [password, decodeURIComponent(password)];
+  });
 }

@@ -1,6 +1,7 @@
 import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
 import type { SegmentOptions } from '../core/layout.ts';
+import { LOG_LEVELS, type LogLevel } from '../log/events.ts';
 import { defaultSpins } from '../ring/idle.ts';
 import { MAX_FRONTS } from '../shard/memory.ts';
 import { formatDuration, formatSize } from './units.ts';
@@ -39,6 +40,8 @@ export interface Settings {
   storeStallMs: number;
   redisWait: number;
   redisVolatile: 'refuse' | 'accept';
+  logLevel: LogLevel | 'silent';
+  logFormat: 'auto' | 'json' | 'pretty';
 }
 
 export type SettingName = keyof Settings;
@@ -232,6 +235,22 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     help: 'whether to run on a Redis that keeps nothing on disk, where an acknowledgement promises less than it says',
     defaultText: 'refuse',
     defaultFor: () => 'refuse',
+  },
+  logLevel: {
+    type: 'choice',
+    unit: '',
+    choices: [...LOG_LEVELS, 'silent'],
+    help: 'the least important lines that are logged, on stderr',
+    defaultText: 'info',
+    defaultFor: () => 'info',
+  },
+  logFormat: {
+    type: 'choice',
+    unit: '',
+    choices: ['auto', 'json', 'pretty'],
+    help: 'lines of JSON, or for people; auto is for people where stderr is a terminal and pino-pretty is installed',
+    defaultText: 'auto',
+    defaultFor: () => 'auto',
   },
 };
 /** All settings in the order in which they are documented. */

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { ClockAnchor } from '../base/clock.ts';
+import type { Log } from '../log/events.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
 import type { Shard } from '../shard/shard.ts';
@@ -12,22 +13,13 @@ export interface SupervisorOptions {
   stallMs: number;
   /** The front's own view of a worker, used to put its rings in order after a death. */
   shardOf: (worker: number) => Shard;
-  /** Told what happens to workers: lines for a log. */
-  log: (event: WorkerEvent) => void;
+  log: Log;
   /** Called after a worker was replaced, so that replies written on its behalf are sent. */
   wake: () => void;
   /** Called with a segment that was fenced off, when a new thread runs in place of the dead one. */
   onFenced: (segment: number) => void;
   /** Called when a worker cannot be kept alive; the server must end. */
   onHopeless: (reason: string) => void;
-}
-
-export interface WorkerEvent {
-  readonly worker: number;
-  readonly event: 'died' | 'stalled' | 'replaced';
-  readonly detail: string;
-  /** Segment that was fenced off, or -1. */
-  readonly fencedSegment: number;
 }
 
 /** So many replacements of one worker within a minute mean that replacing it does not help. */
@@ -122,7 +114,7 @@ export class Supervisor {
       if (watched.silent < CHECKS_PER_STALL) continue;
       watched.silent = 0;
       const detail = `no heartbeat for ${this.options.stallMs} ms`;
-      this.options.log({ worker, event: 'stalled', detail, fencedSegment: -1 });
+      this.options.log({ event: 'worker-stalled', worker, detail });
       // The thread may be in the middle of a store; only when it has ended for certain is its memory taken over, in exited().
       void watched.thread.terminate();
     }
@@ -141,7 +133,7 @@ export class Supervisor {
       fencedSegment = shard.adopt(Lease.FRONT);
       shard.release();
     }
-    this.options.log({ worker, event: 'died', detail, fencedSegment });
+    this.options.log({ event: 'worker-died', worker, fencedSegment, detail });
     const now = performance.now();
     watched.replacements = watched.replacements.filter((at) => now - at < REPLACEMENT_WINDOW_MS);
     if (watched.replacements.length >= MOST_REPLACEMENTS) {
@@ -154,7 +146,7 @@ export class Supervisor {
     watched.thread = this.spawn(worker);
     watched.ended = false;
     watched.silent = 0;
-    this.options.log({ worker, event: 'replaced', detail: 'a new thread runs its segments', fencedSegment });
+    this.options.log({ event: 'worker-replaced', worker, fencedSegment });
     this.options.wake();
     if (fencedSegment >= 0) this.options.onFenced(fencedSegment);
   }

@@ -81,6 +81,8 @@ test('the defaults are those that are documented', () => {
     storeStallMs: 1000,
     redisWait: 0,
     redisVolatile: 'refuse',
+    logLevel: 'info',
+    logFormat: 'auto',
   } satisfies Settings);
 });
 

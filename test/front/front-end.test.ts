@@ -31,7 +31,7 @@ it('every front sees by itself that the store stands still, and that it goes on'
     maxBackpressureBytes: 65_536,
     storeStallMs: 100,
   } as const;
-  const hooks = { onFault: () => {}, profile: () => Promise.reject(new Error('nobody asks')) };
+  const hooks = { onFault: () => {}, log: () => {}, profile: () => Promise.reject(new Error('nobody asks')) };
   ends = Array.from({ length: FRONTS }, (_, front) => new FrontEnd({ ...options, front }, hooks));
   const refusing = () => ends.map(({ front }) => front.router.refusingChanges);
   const [{ front }] = ends;

@@ -12,7 +12,7 @@ interface Layer {
 }
 
 const BENEATH_STORAGE = ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'];
-const BENEATH_FRONT = ['src/admission', 'src/profile', 'src/storage', ...BENEATH_STORAGE];
+const BENEATH_FRONT = ['src/admission', 'src/log', 'src/profile', 'src/storage', ...BENEATH_STORAGE];
 const BENEATH_RUNTIME = ['src/front', ...BENEATH_FRONT];
 const BENEATH_PERF = ['src/runtime', 'src/client', ...BENEATH_RUNTIME];
 
@@ -24,6 +24,7 @@ const LAYERS: Record<string, Layer> = {
   'src/ring': { folders: ['src/base', 'protocol'], packages: [], node: [] },
   'src/admission': { folders: ['src/base', 'protocol'], packages: ['zod'], node: [] },
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
+  'src/log': { folders: ['src/base', 'protocol'], packages: ['pino'], node: 'any' },
   'src/profile': { folders: [], packages: [], node: 'any' },
   'src/storage': {
     folders: BENEATH_STORAGE,

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HoldState, Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import type { LogEvent } from '../../src/log/events.ts';
 import type { RunningServer, ServerHooks } from '../../src/runtime/server.ts';
 import type { Settings } from '../../src/runtime/settings.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
@@ -21,7 +22,7 @@ const path = tempDir();
 let stores = 0;
 let server: RunningServer;
 let client: RawClient;
-const events: { event: string; detail: string }[] = [];
+const events: LogEvent[] = [];
 
 const newStore = () => `file:${path(`store-${stores++}`)}`;
 

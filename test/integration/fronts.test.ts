@@ -192,7 +192,11 @@ describe('a server with several fronts in a process of its own', () => {
   });
 
   it.each([
-    ['a front throws', 70, /^Holdfast ends: front 1 failed: Error: planted fault in a front\n/],
+    [
+      'a front throws',
+      70,
+      /"event":"ending","detail":"front 1 failed: Error: planted fault in a front\\n.*"exitCode":70/,
+    ],
     ['process.exit', 9, /^$/],
     ['the main thread throws', 1, /Error: a bug in the main thread\n/],
   ])('ends with sockets open and its own exit code when %s', async (way, code, errors) => {

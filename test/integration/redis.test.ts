@@ -162,7 +162,7 @@ describe.skipIf(noRedis !== undefined)('two servers on the same keys', () => {
       expect(await client.call(Op.CONFIRM, hold)).toEqual([Status.OK, 1]);
       first.process.kill('SIGCONT');
       expect(await ended).toBe(74);
-      expect(first.errors()).toMatch(/Holdfast ends: the store (failed|is lost)/);
+      expect(first.errors()).toMatch(/"event":"ending","detail":"the store (failed|is lost)/);
       await before.closed;
       void late;
       expect((await client.call(Op.READ, 'sku')).slice(1, 5)).toEqual([99, 0, 1, 100]);
