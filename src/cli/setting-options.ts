@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { SOURCE_FORMS } from '../auth/key-source.ts';
 import type { Setting } from '../runtime/settings.ts';
 import { formatDuration, formatSize } from '../runtime/units.ts';
 
@@ -20,6 +21,9 @@ const PLACEHOLDERS = {
   size: 'size',
   host: 'address',
   choice: 'word',
+  text: 'text',
+  words: 'words',
+  'key-sources': 'sources',
 };
 
 function placeholder(setting: Setting): string {
@@ -31,9 +35,11 @@ export function describe(setting: Setting): string {
   return `${setting.help} (${[bounds(setting), `default: ${setting.defaultText}`, `env: ${setting.env}`].filter((part) => part !== '').join('; ')})`;
 }
 
-function bounds({ type, min, max, unit }: Setting): string {
+function bounds({ type, min, max, unit, choices }: Setting): string {
   if (type === 'count') return `${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
   if (type === 'duration') return `${formatDuration(min)} to ${formatDuration(max)}, a bare number is ms`;
   if (type === 'size') return `${formatSize(min)} to ${formatSize(max)}, a bare number is bytes`;
+  if (type === 'words') return choices.join(', ');
+  if (type === 'key-sources') return SOURCE_FORMS;
   return '';
 }

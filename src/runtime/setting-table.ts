@@ -1,5 +1,6 @@
 import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
+import { ALGORITHMS, type Algorithm } from '../auth/algorithms.ts';
 import type { SegmentOptions } from '../core/layout.ts';
 import { LOG_LEVELS, type LogLevel } from '../log/events.ts';
 import { defaultSpins } from '../ring/idle.ts';
@@ -42,11 +43,29 @@ export interface Settings {
   redisVolatile: 'refuse' | 'accept';
   logLevel: LogLevel | 'silent';
   logFormat: 'auto' | 'json' | 'pretty';
+  /** Empty: nobody is asked for a token. */
+  authKeys: readonly string[];
+  authAlgorithms: readonly Algorithm[];
+  /** Empty: any. */
+  authIssuer: string;
+  authAudience: string;
+  authClockToleranceMs: number;
+  /** Empty: nothing can be revoked. */
+  authRevocations: string;
 }
 
 export type SettingName = keyof Settings;
-type SettingType = 'count' | 'duration' | 'size' | 'host' | 'choice' | 'store';
-type Value = number | string;
+type SettingType =
+  | 'count'
+  | 'duration'
+  | 'size'
+  | 'host'
+  | 'choice'
+  | 'store'
+  | 'text'
+  | 'words'
+  | 'key-sources';
+type Value = number | string | readonly string[];
 
 /** One row of the table that flags, environment, config file, --help and the README are all made from. */
 export interface Setting {
@@ -61,7 +80,7 @@ export interface Setting {
   /** Bounds of a number, both included. */
   readonly min: number;
   readonly max: number;
-  /** The allowed words, where it is a choice. */
+  /** The allowed words, where it is a choice or a list of words. */
   readonly choices: readonly string[];
   /** The default in words, for people. */
   readonly defaultText: string;
@@ -91,6 +110,11 @@ function size(min: number, max: number, value: number, help: string): Row {
     defaultText: formatSize(value),
     defaultFor: () => value,
   };
+}
+
+/** A text that may be left out. */
+function text(help: string, defaultText: string): Row {
+  return { type: 'text', unit: '', help, defaultText, defaultFor: () => '' };
 }
 
 const WEEK_MS = 7 * 86_400_000;
@@ -252,6 +276,33 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     defaultText: 'auto',
     defaultFor: () => 'auto',
   },
+  authKeys: {
+    type: 'key-sources',
+    unit: '',
+    help: 'keys that verify tokens, separated by commas; with one, nothing is done for anybody without a token',
+    defaultText: 'none',
+    defaultFor: () => [],
+  },
+  authAlgorithms: {
+    type: 'words',
+    unit: '',
+    choices: [...ALGORITHMS],
+    help: 'algorithms that a token may be signed by, separated by commas; each takes only keys of its own type',
+    defaultText: 'all of them',
+    defaultFor: () => [...ALGORITHMS],
+  },
+  authIssuer: text('what `iss` of a token must be', 'any'),
+  authAudience: text('what `aud` of a token must be or have', 'any'),
+  authClockToleranceMs: duration(
+    0,
+    300_000,
+    5000,
+    'how far the clock of whoever makes tokens may be off, for `exp` and `nbf`',
+  ),
+  authRevocations: text(
+    'file of tokens and subjects that are revoked; read again when it changes',
+    'none: nothing can be revoked',
+  ),
 };
 /** All settings in the order in which they are documented. */
 export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row]) => {

@@ -2,9 +2,14 @@ import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { isKeySource, SOURCE_FORMS } from '../auth/key-source.ts';
 import { isStoreUrl, withoutPassword } from '../storage/store.ts';
 import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
+
+/** Longest value of a text, and most items of a list. */
+const MAX_TEXT_LENGTH = 1024;
+const MAX_LIST_LENGTH = 16;
 
 export { SETTINGS, type Setting, type SettingName, type Settings };
 
@@ -86,6 +91,12 @@ export function describeRight(setting: Setting): string {
       return setting.choices.join(' or ');
     case 'store':
       return `an address that begins with file:, redis://, rediss://, redis+sentinel:// or redis+cluster://${setting.choices.length > 0 ? `, or ${setting.choices.join(' or ')}` : ''}`;
+    case 'text':
+      return `a text of 1 to ${MAX_TEXT_LENGTH} characters`;
+    case 'words':
+      return `one or more of ${setting.choices.join(', ')}, with commas between them (a list in a config file)`;
+    case 'key-sources':
+      return `one or more of ${SOURCE_FORMS}, with commas between them (a list in a config file)`;
     case 'host':
       return 'a loopback address (127.0.0.1, ::1 or localhost), because no auth key is configured and any other would let everybody in';
   }
@@ -105,6 +116,9 @@ function schemaOf(setting: Setting): z.ZodType {
     return z.string().refine((text) => setting.choices.includes(text) || isStoreUrl(text));
   }
   if (setting.type === 'choice') return z.enum(setting.choices as [string, ...string[]]);
+  if (setting.type === 'text') return z.string().min(1).max(MAX_TEXT_LENGTH);
+  if (setting.type === 'words') return listOf(z.enum(setting.choices as [string, ...string[]]));
+  if (setting.type === 'key-sources') return listOf(z.string().refine(isKeySource));
   const parse =
     setting.type === 'duration' ? parseDuration : setting.type === 'size' ? parseSize : parseCount;
   const whole = z.preprocess(
@@ -112,6 +126,18 @@ function schemaOf(setting: Setting): z.ZodType {
     z.int().min(setting.min).max(setting.max),
   );
   return isRing(setting.name) ? whole.refine((bytes) => (bytes & (bytes - 1)) === 0) : whole;
+}
+
+/** A list, or a text with commas between its items; at least one item, none of them twice. */
+function listOf(item: z.ZodType): z.ZodType {
+  return z.preprocess(
+    (value) => (typeof value === 'string' ? splitList(value) : value),
+    z
+      .array(item)
+      .min(1)
+      .max(MAX_LIST_LENGTH)
+      .refine((items) => new Set(items).size === items.length),
+  );
 }
 
 const schema = z
@@ -141,10 +167,19 @@ function check(
   return {};
 }
 
-/** A value as it may be shown in a message. */
+/** A value as it may be shown in a message: without passwords, and without what may be a key where a place of keys should be. */
 function shown(setting: Setting, value: unknown): string {
+  if (setting.type === 'key-sources') {
+    return splitList(value)
+      .map((item) => (typeof item === 'string' && isKeySource(item) ? item : '(not shown: it may be a key)'))
+      .join(', ');
+  }
   const text = JSON.stringify(value);
   return setting.type === 'store' ? withoutPassword(text) : text;
+}
+
+function splitList(value: unknown): unknown[] {
+  return typeof value === 'string' ? value.split(',').map((part) => part.trim()) : [value].flat();
 }
 
 function readConfig(path: string, problems: string[]): Record<string, unknown> {

@@ -36,7 +36,7 @@ function problemsOf(sources: Partial<SettingsSources>): readonly string[] {
   return [];
 }
 
-const numbers = SETTINGS.filter(({ type }) => !['host', 'choice', 'store'].includes(type));
+const numbers = SETTINGS.filter(({ type }) => ['count', 'duration', 'size'].includes(type));
 const row = (name: SettingName) => SETTINGS.find((setting) => setting.name === name)!;
 
 /** Values just inside and just outside of the bounds; rings move by powers of two. */
@@ -83,6 +83,12 @@ test('the defaults are those that are documented', () => {
     redisVolatile: 'refuse',
     logLevel: 'info',
     logFormat: 'auto',
+    authKeys: [],
+    authAlgorithms: ['HS256', 'RS256', 'ES256', 'EdDSA'],
+    authIssuer: '',
+    authAudience: '',
+    authClockToleranceMs: 5000,
+    authRevocations: '',
   } satisfies Settings);
 });
 
@@ -208,6 +214,53 @@ describe('store', () => {
     expect(load({ flags: { ack: 'journal' } }).ack).toBe('journal');
     expect(problemsOf({ flags: { store: 'none', ack: 'sync' } })).toEqual([
       'ack = sync needs a store, and store = none. Name one, such as file:./data, or leave the other out.',
+    ]);
+  });
+});
+
+describe('lists', () => {
+  test.each<[string, Partial<SettingsSources>, Partial<Settings>]>([
+    ['a flag', { flags: { authAlgorithms: 'RS256, ES256' } }, { authAlgorithms: ['RS256', 'ES256'] }],
+    ['a variable', { env: { HOLDFAST_AUTH_ALGORITHMS: 'EdDSA' } }, { authAlgorithms: ['EdDSA'] }],
+    [
+      'the file',
+      { configPath: config({ authKeys: ['file:./key.pem', 'https://id.example/jwks'] }) },
+      { authKeys: ['file:./key.pem', 'https://id.example/jwks'] },
+    ],
+  ])('come from %s', (_, sources, expected) => {
+    expect(load(sources)).toMatchObject(expected);
+  });
+
+  test.each<unknown>(['', 'none', 'RS256,RS256', 'RS256,', [], ['RS256', 7], 'rs256', null])(
+    'of algorithms may not be %j',
+    (authAlgorithms) => {
+      expect(problemsOf({ flags: { authAlgorithms } })).toHaveLength(1);
+    },
+  );
+
+  test.each(['env:KEY', 'file:/run/secrets/key', 'http://127.0.0.1:8080/jwks', 'http://[::1]/jwks'])(
+    'of keys may be %s',
+    (source) => {
+      expect(load({ flags: { authKeys: source } }).authKeys).toEqual([source]);
+    },
+  );
+
+  test.each([
+    'file:',
+    'env:',
+    'env:A-B',
+    'http://id.example/jwks',
+    'https://user:password@id.example/jwks',
+    'ftp://id.example',
+    './key.pem',
+  ])('of keys may not be %s', (source) => {
+    expect(problemsOf({ flags: { authKeys: source } })).toHaveLength(1);
+  });
+
+  test('of keys do not show what may be a key', () => {
+    expect(problemsOf({ env: { HOLDFAST_AUTH_KEYS: 'file:./key,correct horse battery staple' } })).toEqual([
+      'authKeys = file:./key, (not shown: it may be a key) (from HOLDFAST_AUTH_KEYS) cannot be used: it must be one or more of ' +
+        'file:<path>, env:<variable>, https://…, or http://… on loopback, with commas between them (a list in a config file).',
     ]);
   });
 });

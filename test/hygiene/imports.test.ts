@@ -12,7 +12,14 @@ interface Layer {
 }
 
 const BENEATH_STORAGE = ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'];
-const BENEATH_FRONT = ['src/admission', 'src/log', 'src/profile', 'src/storage', ...BENEATH_STORAGE];
+const BENEATH_FRONT = [
+  'src/admission',
+  'src/auth',
+  'src/log',
+  'src/profile',
+  'src/storage',
+  ...BENEATH_STORAGE,
+];
 const BENEATH_RUNTIME = ['src/front', ...BENEATH_FRONT];
 const BENEATH_PERF = ['src/runtime', 'src/client', ...BENEATH_RUNTIME];
 

@@ -7,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { SIDES } from '../../perf/peers/sides.ts';
 import { limitsOf, targetsOf } from '../../perf/report.ts';
 import { Status } from '../../protocol/status.ts';
+import { SOURCE_FORMS } from '../../src/auth/key-source.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
 import { program, withSubcommands } from '../../src/cli/program.ts';
 import { SETTINGS, type Setting } from '../../src/runtime/settings.ts';
@@ -207,6 +208,9 @@ function boundsOf({ type, min, max, unit, choices }: Setting): string {
   if (type === 'choice') return choices.join(' or ');
   if (type === 'host') return 'a loopback address';
   if (type === 'store') return 'an address';
+  if (type === 'text') return 'a text';
+  if (type === 'words') return choices.join(', ');
+  if (type === 'key-sources') return SOURCE_FORMS;
   const show = type === 'duration' ? formatDuration : type === 'size' ? formatSize : String;
   return `${show(min)} to ${show(max)}${type === 'count' && unit !== '' ? ` ${unit}` : ''}`;
 }
