@@ -124,7 +124,7 @@ export const RULES: Readonly<Record<RuleName, RuleRow>> = {
     layer: 3,
     on: 'authenticated',
     help: 'HOLDs of one SKU, of all holders together',
-    fields: window(5000, 100_000),
+    fields: window(10_000, 200_000),
   },
   holderWindow: {
     layer: 3,

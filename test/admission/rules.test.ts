@@ -6,7 +6,7 @@ describe('the rules in force where none are given', () => {
     const rules = defaultRules(true);
     expect(rules.holderRate).toEqual({ perSecond: 20, burst: 40 });
     expect(rules.addressRate).toEqual({ perSecond: 100, burst: 200 });
-    expect(rules.skuWindow).toEqual({ windowMs: 5000, limit: 100_000 });
+    expect(rules.skuWindow).toEqual({ windowMs: 10_000, limit: 200_000 });
     expect(rules.holderWindow).toEqual({ windowMs: 10_000, limit: 60 });
     expect(rules.holderSkuWindow).toBe('off');
   });

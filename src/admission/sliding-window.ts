@@ -1,0 +1,166 @@
+import { ageMs, type EntryViews, RING_BUCKETS, Word } from './entry-layout.ts';
+import { FINEST_MS, GRAIN_LENGTHS, grainOf, nextGrain } from './grain.ts';
+import { OFF, type WindowRule } from './rules.ts';
+
+/** The rate is read over slots of this length, for this long. */
+const SLOT_MS = 100;
+const READING_MS = 1000;
+
+/** Of the coarsest grain in a window. */
+const LEAST_BUCKETS = 5;
+const RING_MASK = RING_BUCKETS - 1;
+const COUNT_SHIFT = 6;
+const COUNT_MASK = 0x7f;
+const GRAIN_SHIFT = 16;
+const LOW_BITS = 0xffff;
+
+/**
+ * No more than so many commands in any stretch of a length. Commands are counted in buckets, and a bucket leaves the window as a whole, when
+ * its last command does: the count is never too low, and too high for no longer than a bucket lasts. A bucket takes what comes within
+ * a grain of its first command. A change of grain is thus a matter of the buckets to come; those that are there stay as they are, and
+ * nothing is forgotten or counted twice. Empty buckets take no room.
+ */
+export class SlidingWindow {
+  on = false;
+  private windowMs = 1000;
+  private limit = 1;
+  /** By grain. */
+  private readonly bucketMs = new Int32Array(GRAIN_LENGTHS.length);
+  private readonly i32: Int32Array;
+  private readonly f32: Float32Array;
+
+  constructor({ i32, f32 }: EntryViews) {
+    this.i32 = i32;
+    this.f32 = f32;
+  }
+
+  /**
+   * Counts stay. In a window that has become longer, what had left the shorter one is missed. Buckets begin at least a finest grain
+   * apart, and the ring has room for 64, so in windows over 6.4 s the grains are longer in proportion. In windows below 5 s, none is longer
+   * than a fifth of the window.
+   */
+  setRule(rule: WindowRule | typeof OFF): void {
+    this.on = rule !== OFF;
+    if (rule === OFF) return;
+    this.windowMs = rule.windowMs;
+    this.limit = rule.limit;
+    const finestMs = Math.max(FINEST_MS, Math.ceil(rule.windowMs / RING_BUCKETS));
+    GRAIN_LENGTHS.forEach((length, grain) => {
+      this.bucketMs[grain] = Math.min(length * finestMs, rule.windowMs / LEAST_BUCKETS);
+    });
+  }
+
+  /** In how many ms one more command fits in: 0, if it does now. Takes note that it was asked, for the grain. */
+  waitMs(entry: number, nowMs: number): number {
+    this.read(entry, nowMs);
+    const { i32 } = this;
+    if (i32[entry + Word.SUM] === 0) return 0;
+    this.leave(entry, nowMs);
+    if ((i32[entry + Word.SUM] as number) < this.limit) return 0;
+    return this.roomInMs(entry, nowMs);
+  }
+
+  /** Counts a command. Behind waitMs() at the same time. */
+  count(entry: number, nowMs: number): void {
+    const { i32 } = this;
+    const shape = i32[entry + Word.SHAPE] as number;
+    const newest = i32[entry + Word.NEWEST_COUNT] as number;
+    const grainMs = this.bucketMs[grainOf(shape >>> GRAIN_SHIFT)] as number;
+    const older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
+    i32[entry + Word.SUM] = (i32[entry + Word.SUM] as number) + 1;
+    const within = newest > 0 && ((nowMs - (i32[entry + Word.NEWEST_FROM_MS] as number)) | 0) < grainMs;
+    if (within || older === RING_BUCKETS) {
+      i32[entry + Word.NEWEST_COUNT] = newest + 1;
+      if (((nowMs - (i32[entry + Word.NEWEST_MS] as number)) | 0) > 0) i32[entry + Word.NEWEST_MS] = nowMs;
+      return;
+    }
+    if (newest > 0) {
+      const last = i32[entry + Word.NEWEST_MS] as number;
+      const at = entry + Word.RING + 2 * (((shape & RING_MASK) + older) & RING_MASK);
+      i32[at] = last;
+      i32[at + 1] = newest;
+      if (older === 0) i32[entry + Word.OLDEST_MS] = last;
+      i32[entry + Word.SHAPE] = shape + (1 << COUNT_SHIFT);
+    }
+    i32[entry + Word.NEWEST_FROM_MS] = nowMs;
+    i32[entry + Word.NEWEST_MS] = nowMs;
+    i32[entry + Word.NEWEST_COUNT] = 1;
+  }
+
+  /** Lets buckets go whose last command has left the window. */
+  private leave(entry: number, nowMs: number): void {
+    const { i32, windowMs } = this;
+    let shape = i32[entry + Word.SHAPE] as number;
+    let sum = i32[entry + Word.SUM] as number;
+    let older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
+    if (older > 0) {
+      if (ageMs(nowMs, i32[entry + Word.OLDEST_MS] as number) < windowMs) return;
+      const ring = entry + Word.RING;
+      let first = shape & RING_MASK;
+      do {
+        sum -= i32[ring + 2 * first + 1] as number;
+        first = (first + 1) & RING_MASK;
+        older--;
+      } while (older > 0 && ageMs(nowMs, i32[ring + 2 * first] as number) >= windowMs);
+      if (older > 0) i32[entry + Word.OLDEST_MS] = i32[ring + 2 * first] as number;
+      shape = (shape & ~LOW_BITS) | (older << COUNT_SHIFT) | first;
+      i32[entry + Word.SHAPE] = shape;
+    }
+    if (older === 0 && ageMs(nowMs, i32[entry + Word.NEWEST_MS] as number) >= windowMs) {
+      sum = 0;
+      i32[entry + Word.NEWEST_COUNT] = 0;
+    }
+    i32[entry + Word.SUM] = sum;
+  }
+
+  /** When so many of the oldest buckets have left that there is room for one; more than one only where a rule has lowered the limit. */
+  private roomInMs(entry: number, nowMs: number): number {
+    const { i32, windowMs, limit } = this;
+    const shape = i32[entry + Word.SHAPE] as number;
+    let left = i32[entry + Word.SUM] as number;
+    let lastMs = i32[entry + Word.NEWEST_MS] as number;
+    for (let i = 0; i < ((shape >>> COUNT_SHIFT) & COUNT_MASK); i++) {
+      const at = entry + Word.RING + 2 * (((shape & RING_MASK) + i) & RING_MASK);
+      left -= i32[at + 1] as number;
+      if (left >= limit) continue;
+      lastMs = i32[at] as number;
+      break;
+    }
+    return Math.max(1, windowMs - ageMs(nowMs, lastMs));
+  }
+
+  /** Counts an attempt, for the coefficient of variation of the rate, and takes a reading when a second is over. */
+  private read(entry: number, nowMs: number): void {
+    const { i32, f32 } = this;
+    const count = i32[entry + Word.READING_COUNT] as number;
+    if (count > 0 && ageMs(nowMs, i32[entry + Word.SLOT_MS] as number) < SLOT_MS) {
+      i32[entry + Word.SLOT_COUNT] = (i32[entry + Word.SLOT_COUNT] as number) + 1;
+      i32[entry + Word.READING_COUNT] = count + 1;
+      return;
+    }
+    const slot = i32[entry + Word.SLOT_COUNT] as number;
+    const squares = (f32[entry + Word.SQUARES] as number) + slot * slot;
+    const elapsedMs = ageMs(nowMs, i32[entry + Word.READING_MS] as number);
+    if (count > 0 && elapsedMs < READING_MS) {
+      f32[entry + Word.SQUARES] = squares;
+      i32[entry + Word.READING_COUNT] = count + 1;
+      i32[entry + Word.SLOT_MS] = nowMs - (elapsedMs % SLOT_MS);
+    } else {
+      if (count > 0) this.adapt(entry, Math.floor(elapsedMs / SLOT_MS), count, squares);
+      f32[entry + Word.SQUARES] = 0;
+      i32[entry + Word.READING_COUNT] = 1;
+      i32[entry + Word.READING_MS] = nowMs;
+      i32[entry + Word.SLOT_MS] = nowMs;
+    }
+    i32[entry + Word.SLOT_COUNT] = 1;
+  }
+
+  /** Slots without attempts count: a key that rests for long is as bursty as can be when it comes back. */
+  private adapt(entry: number, slots: number, count: number, squares: number): void {
+    const { i32 } = this;
+    const variation = Math.sqrt(Math.max(0, (squares * slots) / (count * count) - 1));
+    const shape = i32[entry + Word.SHAPE] as number;
+    const state = nextGrain(shape >>> GRAIN_SHIFT, variation);
+    i32[entry + Word.SHAPE] = (shape & LOW_BITS) | (state << GRAIN_SHIFT);
+  }
+}
