@@ -1,6 +1,6 @@
 import type { Cursor } from './cursor.ts';
-import { MAX_COMMAND_BYTES, MAX_SEGMENTS, MAX_SKU_BYTES } from './limits.ts';
-import { OP_SHAPES, type OpShape, Route } from './ops.ts';
+import { MAX_COMMAND_BYTES, MAX_SEGMENTS, MAX_SKU_BYTES, MAX_TOKEN_BYTES } from './limits.ts';
+import { OP_SHAPES, Op, type OpShape, Route } from './ops.ts';
 import { Reason } from './status.ts';
 
 /**
@@ -20,7 +20,7 @@ export class CommandPeek {
   requestBytes = 0;
   /** The rest of the command behind the request id. */
   end = 0;
-  /** First argument, where the op routes by SKU. */
+  /** First argument, where the op routes by SKU; a token likewise. */
   skuStart = 0;
   skuBytes = 0;
   /** First argument, where the op routes by hold: the words of the hold's id; by segment: its number in `lo`. */
@@ -44,7 +44,8 @@ export class CommandPeek {
     const reason = this.readElements(cursor, count);
     if (reason !== 0) return this.recover(cursor, afterHeader, count, reason);
     this.end = cursor.pos;
-    if (this.end - start > MAX_COMMAND_BYTES) {
+    // A token has a bound of its own, and is not passed on.
+    if (this.end - start > MAX_COMMAND_BYTES && this.op !== Op.AUTH) {
       this.element = count - 1;
       return Reason.OUT_OF_BOUNDS;
     }
@@ -77,8 +78,8 @@ export class CommandPeek {
   }
 
   private readRoute(cursor: Cursor, route: number): boolean {
-    if (route === Route.SKU) {
-      this.skuBytes = cursor.text(MAX_SKU_BYTES);
+    if (route === Route.SKU || route === Route.TOKEN) {
+      this.skuBytes = cursor.text(route === Route.SKU ? MAX_SKU_BYTES : MAX_TOKEN_BYTES);
       this.skuStart = cursor.start;
       return this.skuBytes > 0 || cursor.fail(Reason.OUT_OF_BOUNDS) === 0;
     }

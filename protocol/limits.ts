@@ -21,10 +21,10 @@ export const MAX_HOLD_LIFE_MS = 7 * 86_400_000;
 
 /** One command, from its array header to its last argument. The longest valid one has 161 bytes. */
 export const MAX_COMMAND_BYTES = 256;
+/** A token, in bytes. AUTH alone may be longer than MAX_COMMAND_BYTES, by it. */
+export const MAX_TOKEN_BYTES = 8192;
 /** One reply. The longest, READ_HOLD's, has 114 bytes at most. */
 export const MAX_REPLY_BYTES = 192;
-/** A token, in bytes. */
-export const MAX_TOKEN_BYTES = 8192;
 /** One binary or text frame from a client. A longer one is answered MALFORMED and the connection closes. */
 export const MAX_FRAME_BYTES = 65_536;
 /** A frame that announces more than this is cut off by the socket layer before it is read. */

@@ -1,3 +1,5 @@
+import { Scope } from './status.ts';
+
 /** The commands. Numbers are what the wire carries; names are what a text frame may say instead. */
 export const Op = {
   HOLD: 1,
@@ -10,6 +12,7 @@ export const Op = {
   READ_HOLD: 8,
   TIME: 9,
   INSPECT: 10,
+  AUTH: 11,
 } as const;
 export type OpName = keyof typeof Op;
 
@@ -25,7 +28,7 @@ export const HoldState = { HELD: 1, CONFIRMED: 2, RELEASED: 3, EXPIRED: 4 } as c
 export type HoldStateName = keyof typeof HoldState;
 
 /** What the first argument is, and so how a command finds its segment. */
-export const Route = { NONE: 0, SKU: 1, HOLD: 2, SEGMENT: 3 } as const;
+export const Route = { NONE: 0, SKU: 1, HOLD: 2, SEGMENT: 3, TOKEN: 4 } as const;
 
 export interface OpShape {
   readonly op: number;
@@ -51,7 +54,38 @@ export const OP_CHANGES: readonly boolean[] = [
   false,
   false,
   false,
+  false,
 ];
+
+/** The scopes of which a command needs one (ADMIN stands for all), by op number; 0: it only takes a valid token. */
+export const OP_SCOPES: readonly number[] = [
+  Scope.ADMIN,
+  Scope.HOLD,
+  Scope.HOLD,
+  Scope.HOLD,
+  Scope.HOLD,
+  Scope.HOLD,
+  Scope.STOCK,
+  0,
+  Scope.HOLD,
+  0,
+  Scope.ADMIN,
+  0,
+];
+
+/** Bits by op number of what needs no token: to bring one. */
+export const OPEN_OPS = 1 << Op.AUTH;
+export const ALL_OPS = -1;
+
+/** Bits by op number of what a token with these scopes allows. */
+export function opsOf(scopes: number): number {
+  if ((scopes & Scope.ADMIN) !== 0) return ALL_OPS;
+  let ops = 0;
+  for (const [op, needed] of OP_SCOPES.entries()) {
+    if (needed === 0 || (needed & scopes) !== 0) ops |= 1 << op;
+  }
+  return ops;
+}
 
 function shape(name: OpName, route: number, required: number, args: string[]): OpShape {
   return { op: Op[name], name, route, minElements: 2 + required, maxElements: 2 + args.length, args };
@@ -70,6 +104,7 @@ export const OP_SHAPES: readonly OpShape[] = [
   shape('READ_HOLD', Route.HOLD, 1, ['holdId']),
   shape('TIME', Route.NONE, 0, []),
   shape('INSPECT', Route.SEGMENT, 1, ['segment']),
+  shape('AUTH', Route.TOKEN, 1, ['token']),
 ];
 
 /** Op number of a name, or 0 when there is no such op. */

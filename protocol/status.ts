@@ -6,7 +6,7 @@ export const Status = {
   OK: 0,
   /** The command is no valid command; results: reason (see Reason), index of the offending element. */
   MALFORMED: 1,
-  /** A queue is full; results: retryAfterMs. Nothing happened. */
+  /** The server has more to do than it can; results: retryAfterMs, the layer that refused (see Layer). Nothing happened. */
   BUSY: 2,
   /**
    * The segment is being rebuilt or out of service, the store stands still, or the server stops, and nothing happened; results:
@@ -55,6 +55,12 @@ export const Status = {
    * is rebuilt where there is a store to rebuild it from, and else out of service from now on.
    */
   UNKNOWN_OUTCOME: 24,
+  /** No valid token came so far, or the one that did is over; results: why (see AuthReason). Like the next two, said before all others but MALFORMED. */
+  UNAUTHENTICATED: 25,
+  /** The token does not allow it; results: the scope that would (see Scope). */
+  FORBIDDEN: 26,
+  /** More than this client, or all clients of this SKU together, may ask for; results: retryAfterMs, the layer that refused. Nothing happened. */
+  RATE_LIMITED: 27,
 } as const;
 export type StatusName = keyof typeof Status;
 
@@ -99,6 +105,45 @@ for (const [name, code] of Object.entries(Reason)) reasons[code] = name;
 
 export function reasonName(reason: number): string {
   return reasons[reason] ?? `reason ${reason}`;
+}
+
+/** Which layer of admission refused a command. */
+export const Layer = {
+  /** Too many commands of the connection are under way. */
+  CONNECTION: 1,
+  /** The holder's rate. */
+  HOLDER_RATE: 2,
+  /** The rate of the address, for who is anonymous. */
+  ADDRESS_RATE: 3,
+  /** The holds on this SKU within the window. */
+  SKU_WINDOW: 4,
+  /** The holder's holds within the window. */
+  HOLDER_WINDOW: 5,
+  /** Too many commands wait for the worker. */
+  WORKER_QUEUE: 6,
+  /** The group of SKUs answers too slowly or fails too often. */
+  SKU_BREAKER: 7,
+  /** So does the op. */
+  OP_BREAKER: 8,
+  /** More holds are under way than the server can answer in time. */
+  CONCURRENCY: 9,
+  /** The store does not keep up. */
+  STORE: 10,
+} as const;
+export type LayerName = keyof typeof Layer;
+
+const layers: string[] = [];
+for (const [name, code] of Object.entries(Layer)) layers[code] = name;
+/** Numbers of layers are below it; 0 is none. */
+export const LAYER_COUNT = layers.length;
+
+export function layerName(layer: number): string {
+  return layers[layer] ?? `layer ${layer}`;
+}
+
+/** The status that says a layer's refusal: some are about the client, the others about the server. */
+export function layerStatus(layer: number): number {
+  return layer >= Layer.HOLDER_RATE && layer <= Layer.HOLDER_WINDOW ? Status.RATE_LIMITED : Status.BUSY;
 }
 
 /** Why a token opens nothing: results of UNAUTHENTICATED. */

@@ -1,4 +1,4 @@
-import type { ReasonName, StatusName } from '../../protocol/status.ts';
+import type { AuthReasonName, LayerName, ReasonName, StatusName } from '../../protocol/status.ts';
 
 /** Refusals by the server, under the names of their statuses. */
 export type RefusalCode = Exclude<StatusName, 'OK'>;
@@ -24,7 +24,7 @@ export interface ErrorDetails {
   readonly total?: number;
   /** HELD_OUT: when the earliest open hold of the SKU ends, which is when another attempt makes sense. */
   readonly retryAt?: number;
-  /** BUSY, UNAVAILABLE: how long to wait; 0 when waiting does not help. */
+  /** BUSY, RATE_LIMITED, UNAVAILABLE: how long to wait; 0 when waiting does not help. */
   readonly retryAfterMs?: number;
   /** HOLD_LIMIT, HOLDER_LIMIT: most units allowed. */
   readonly limit?: number;
@@ -40,8 +40,12 @@ export interface ErrorDetails {
   readonly quantity?: number;
   /** RELEASED, EXPIRED: when the hold ended. */
   readonly endedAt?: number;
-  /** MALFORMED: what is wrong, and with which argument. */
-  readonly reason?: ReasonName | string;
+  /** BUSY, RATE_LIMITED: which of the server's limits it was. */
+  readonly layer?: LayerName | string;
+  /** FORBIDDEN: the scope that the token lacks, in lower case. */
+  readonly scope?: string;
+  /** MALFORMED: what is wrong, and with which argument. UNAUTHENTICATED: why the token does not do. */
+  readonly reason?: ReasonName | AuthReasonName | string;
   readonly argument?: string;
   /** Whether the command left, so that the server may have carried it out. */
   readonly sent?: boolean;

@@ -1,5 +1,5 @@
 import { OP_SHAPES } from '../../protocol/ops.ts';
-import { reasonName, Status, statusName } from '../../protocol/status.ts';
+import { authReasonName, layerName, reasonName, Scope, Status, statusName } from '../../protocol/status.ts';
 import { type ErrorDetails, HoldfastError, type RefusalCode } from './errors.ts';
 import type { Request } from './requests.ts';
 
@@ -26,6 +26,7 @@ export function refusal(
     if (typeof value === 'number') details[name] = name.endsWith('At') ? toLocal(value) : value;
   }
   if (status === Status.MALFORMED) explainMalformed(details, request.op);
+  else explainAdmission(details, status);
   const code = statusName(status) as RefusalCode;
   return new HoldfastError(code, `${request.what} was refused, ${code}: ${entry.text(details)}`, details);
 }
@@ -53,8 +54,20 @@ refuse(
 );
 refuse(
   Status.BUSY,
-  ['retryAfterMs'],
-  (d) => `the server has more commands than it can take and did nothing. Try again in ${d.retryAfterMs} ms.`,
+  ['retryAfterMs', 'layer'],
+  (d) =>
+    `the server has more commands than it can take (${d.layer}) and did nothing. Try again in ${d.retryAfterMs} ms.`,
+);
+refuse(
+  Status.UNAUTHENTICATED,
+  ['reason'],
+  (d) => `the server knows no valid token of this client (${d.reason}). Bring one that is.`,
+);
+refuse(Status.FORBIDDEN, ['scope'], (d) => `the token does not allow it: it takes the scope ${d.scope}.`);
+refuse(
+  Status.RATE_LIMITED,
+  ['retryAfterMs', 'layer'],
+  (d) => `that is over a limit (${d.layer}), and nothing happened. Try again in ${d.retryAfterMs} ms.`,
 );
 refuse(Status.UNAVAILABLE, ['retryAfterMs'], (d) =>
   (d.retryAfterMs ?? 0) > 0
@@ -154,6 +167,16 @@ for (const [status, table] of [
   [Status.HOLDER_CAPACITY, 'holders'],
 ] as const) {
   refuse(status, [], () => `the server has no room for more ${table}. Try later, or raise its capacity.`);
+}
+
+/** Puts names in the place of numbers of layers, scopes and reasons. */
+function explainAdmission(details: Record<string, number | string>, status: number): void {
+  const { layer, scope, reason } = details;
+  if (typeof layer === 'number') details.layer = layerName(layer);
+  if (status === Status.UNAUTHENTICATED && typeof reason === 'number')
+    details.reason = authReasonName(reason);
+  const name = Object.entries(Scope).find(([, bit]) => bit === scope)?.[0];
+  if (name !== undefined) details.scope = name.toLowerCase();
 }
 
 /** Puts names in the place of the numbers of a reason and of the index of an element. */

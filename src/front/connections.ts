@@ -1,3 +1,5 @@
+import { ALL_OPS } from '../../protocol/ops.ts';
+
 /** Where a connection's frames go: a socket, or a request of the server's own. Implemented by the socket server and by tests. */
 export interface Sink {
   /** Sends one binary frame. The bytes are only valid during the call. */
@@ -12,8 +14,22 @@ export interface Sink {
 export class Connection {
   readonly index: number;
   sink: Sink;
+  /** Whom its holds belong to, by name and as the segments know it. */
+  holder = 'anonymous';
   holderLo = 0;
   holderHi = 0;
+  /** Bits by op number of the commands that it may send; the others are answered UNAUTHENTICATED for `authReason`, or FORBIDDEN when that is 0. */
+  mayOps = ALL_OPS;
+  authReason = 0;
+  /** Whether it may touch the holds of others. */
+  admin = false;
+  /** Whether its holds go first. */
+  vip = false;
+  /** Nobody knows who it is: limits go by its address. */
+  anonymous = false;
+  /** A hash of the client's address. */
+  addressLo = 0;
+  addressHi = 0;
   /** Commands in the rings that are not answered yet. */
   inFlight = 0;
   open = true;

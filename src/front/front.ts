@@ -1,3 +1,4 @@
+import { Gate } from '../admission/gate.ts';
 import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import type { RingProducer } from '../ring/producer.ts';
@@ -16,7 +17,7 @@ import {
 import { Shard } from '../shard/shard.ts';
 import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
-import { Router } from './router.ts';
+import { Router, type RouterOptions } from './router.ts';
 import { StageSampler } from './stage-sampler.ts';
 
 /** Up to this many commands of a turn, the front runs a sleeping worker's segments itself rather than wake it. */
@@ -34,6 +35,8 @@ export interface FrontOptions {
   borrow: boolean;
   /** Told of a borrowed shard that threw: its segment is fenced off already. */
   onFault: (error: unknown, segment: number) => void;
+  /** See RouterOptions. */
+  onAuth?: RouterOptions['onAuth'];
 }
 
 /** One worker as the front sees it. */
@@ -56,6 +59,7 @@ export class Front {
   readonly stages: StageSampler;
   /** See FrontCell. */
   readonly counters: Float64Array;
+  readonly gate = new Gate();
   private readonly links: readonly Link[];
   private readonly control: Int32Array;
   private readonly owners: Int32Array;
@@ -87,6 +91,8 @@ export class Front {
       clock: options.clock,
       stages: this.stages,
       counters: this.counters,
+      gate: this.gate,
+      onAuth: options.onAuth,
     });
     const replies = memory.workers.map((own) => replyConsumer(own, front));
     this.durability = new Durability(memory);

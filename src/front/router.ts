@@ -4,14 +4,14 @@ import { Cursor } from '../../protocol/cursor.ts';
 import {
   MAX_BROKEN_FRAMES,
   MAX_FRAME_BYTES,
-  MAX_IN_FLIGHT,
   MAX_REPLY_BYTES,
   RETRY_LATER_MS,
   SLOT_BITS,
 } from '../../protocol/limits.ts';
-import { OP_CHANGES, OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
-import { Reason, reasonName, Status } from '../../protocol/status.ts';
+import { OP_CHANGES, OP_SCOPES, OP_SHAPES, Op, PUSH, Push, Route } from '../../protocol/ops.ts';
+import { layerStatus, Reason, reasonName, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
+import type { Gate } from '../admission/gate.ts';
 import type { Clock } from '../base/clock.ts';
 import { SkuHash, segmentOfHash } from '../base/hash.ts';
 import type { RingProducer } from '../ring/producer.ts';
@@ -23,9 +23,6 @@ import type { StageSampler } from './stage-sampler.ts';
 
 /** The shortest command has an array's header, an op, a request id and an argument. */
 const LEAST_COMMAND_BYTES = 4;
-/** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
-export const BUSY_RETRY_MS = 10;
-
 export interface RouterOptions {
   /** Command ring of each worker. */
   commands: readonly RingProducer[];
@@ -35,6 +32,9 @@ export interface RouterOptions {
   stages: StageSampler;
   /** See FrontCell. */
   counters: Float64Array;
+  gate: Gate;
+  /** Checks a token, and answers, later, to the request id given as it came. Missing where there is no authentication. */
+  onAuth?: ((connection: Connection, token: string, requestId: Uint8Array, mode: number) => void) | undefined;
 }
 
 /**
@@ -60,6 +60,8 @@ export class Router {
   private readonly counters: Float64Array;
   /** Who sent the frame at hand: index among SOURCES_OF_REPLIES. */
   private source = 0;
+  private readonly gate: Gate;
+  private readonly onAuth: RouterOptions['onAuth'];
   private readonly cursor = new Cursor();
   private readonly peek = new CommandPeek();
   private readonly hash = new SkuHash();
@@ -73,6 +75,8 @@ export class Router {
     this.clock = options.clock;
     this.stages = options.stages;
     this.counters = options.counters;
+    this.gate = options.gate;
+    this.onAuth = options.onAuth;
   }
 
   /**
@@ -130,6 +134,16 @@ export class Router {
   private route(connection: Connection, frame: Uint8Array, mode: number): void {
     const { peek } = this;
     const { op } = peek;
+    if (((connection.mayOps >>> op) & 1) === 0) {
+      const { authReason } = connection;
+      if (authReason !== 0) this.answer(frame, Status.UNAUTHENTICATED, authReason, -1);
+      else this.answer(frame, Status.FORBIDDEN, OP_SCOPES[op] as number, -1);
+      return;
+    }
+    if (op === Op.AUTH) {
+      this.authenticate(connection, frame, mode);
+      return;
+    }
     if (this.draining || (this.refusingChanges && OP_CHANGES[op])) {
       this.answer(frame, Status.UNAVAILABLE, RETRY_LATER_MS, -1);
       return;
@@ -170,11 +184,11 @@ export class Router {
     const worker = this.owners[segment] as number;
     const ring = this.commands[worker] as RingProducer;
     const bytes = peek.end - peek.requestStart;
-    // One client cannot fill a ring that all share.
-    const may = connection.inFlight < MAX_IN_FLIGHT;
-    const at = may ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
+    let layer = this.gate.admit(connection, op, lo, hi, segment, worker);
+    const at = layer === 0 ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
     if (at < 0) {
-      this.answer(frame, Status.BUSY, BUSY_RETRY_MS, -1);
+      if (layer === 0) layer = this.gate.ringFull();
+      this.answer(frame, layerStatus(layer), this.gate.retryMs, layer);
       return;
     }
     const words = at >> 2;
@@ -201,6 +215,24 @@ export class Router {
     writer.int32(status);
     if (first >= 0) writer.int32(first);
     if (second >= 0) writer.int32(second);
+  }
+
+  /** Without authentication whoever brings a token is told who it is without. */
+  private authenticate(connection: Connection, frame: Uint8Array, mode: number): void {
+    const { writer, peek, onAuth } = this;
+    const id = frame.slice(peek.requestStart, peek.requestStart + peek.requestBytes);
+    if (onAuth !== undefined) {
+      const token = Buffer.from(frame.buffer, frame.byteOffset + peek.skuStart, peek.skuBytes).toString();
+      onAuth(connection, token, id, mode);
+      return;
+    }
+    add(this.counters, replyCell(this.source, Op.AUTH, Status.OK), 1);
+    const holder = Buffer.from(connection.holder);
+    writer.array(4);
+    writer.copy(id, 0, id.length);
+    writer.int32(Status.OK);
+    writer.textFrom(holder, 0, holder.length);
+    writer.uint53(0);
   }
 
   private answerTime(frame: Uint8Array): void {

@@ -39,7 +39,6 @@ export interface SocketServerOptions {
 /** What hangs on each socket. */
 interface Client {
   connection: Connection;
-  holder: string;
   text: boolean;
 }
 
@@ -153,9 +152,10 @@ export class SocketServer {
       return;
     }
     holders.run(holder);
+    const connection = front.connections.add(CLOSED_SINK, holders.lo, holders.hi);
+    connection.holder = holder;
     const client: Client = {
-      connection: front.connections.add(CLOSED_SINK, holders.lo, holders.hi),
-      holder,
+      connection,
       text: req.getQuery('format') === 'json',
     };
     res.upgrade(

@@ -1,6 +1,6 @@
 import { Cursor } from '../../protocol/cursor.ts';
 import { OP_CHANGES, OP_SHAPES, Op, Route } from '../../protocol/ops.ts';
-import { Status } from '../../protocol/status.ts';
+import { Layer, Status } from '../../protocol/status.ts';
 import type { Writer } from '../../protocol/writer.ts';
 import { MAX_COMMAND_EVENT_BYTES, MAX_EXPIRY_EVENT_BYTES } from '../core/events.ts';
 import { CommandHead, executeCommand } from '../core/execute.ts';
@@ -262,10 +262,11 @@ export class Shard {
   /** The store does not keep up: nothing may change that it could not be told of. */
   private refuseBusy(writer: Writer): number {
     const { cursor, head } = this;
-    writer.array(3);
+    writer.array(4);
     writer.copy(cursor.u8, head.requestStart, head.requestBytes);
     writer.int32(Status.BUSY);
     writer.int32(FULL_RETRY_MS);
+    writer.int32(Layer.STORE);
     return Status.BUSY;
   }
 

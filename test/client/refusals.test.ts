@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Op } from '../../protocol/ops.ts';
-import { STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
+import { AuthReason, Layer, Scope, STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
 import { clientAndServer, errorOf } from './fixtures/client.ts';
 import { agree, u64 } from './fixtures/wire.ts';
 
@@ -14,7 +14,20 @@ const table: [status: number, results: unknown[], details: object, words: string
     { reason: 'OUT_OF_BOUNDS', argument: 'quantity' },
     'could not read quantity (OUT_OF_BOUNDS)',
   ],
-  [Status.BUSY, [25], { retryAfterMs: 25 }, 'Try again in 25 ms'],
+  [Status.BUSY, [25, Layer.WORKER_QUEUE], { retryAfterMs: 25, layer: 'WORKER_QUEUE' }, 'Try again in 25 ms'],
+  [
+    Status.UNAUTHENTICATED,
+    [AuthReason.EXPIRED],
+    { reason: 'EXPIRED' },
+    'no valid token of this client (EXPIRED)',
+  ],
+  [Status.FORBIDDEN, [Scope.STOCK], { scope: 'stock' }, 'takes the scope stock'],
+  [
+    Status.RATE_LIMITED,
+    [40, Layer.HOLDER_RATE],
+    { retryAfterMs: 40, layer: 'HOLDER_RATE' },
+    'over a limit (HOLDER_RATE)',
+  ],
   [Status.UNAVAILABLE, [40], { retryAfterMs: 40 }, 'Try again in 40 ms'],
   [Status.UNAVAILABLE, [0], { retryAfterMs: 0 }, 'waiting does not help'],
   [Status.UNKNOWN_SKU, [], {}, 'never stocked'],

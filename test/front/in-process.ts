@@ -1,5 +1,6 @@
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { STATUS_COUNT, Status } from '../../protocol/status.ts';
+import { Gate } from '../../src/admission/gate.ts';
 import { type Connection, Connections, type Sink } from '../../src/front/connections.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
@@ -40,6 +41,7 @@ export class InProcess {
       clock: () => this.clock[0],
       stages,
       counters,
+      gate: new Gate(),
     });
     this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages, counters);
     this.shard = new Shard(memory, 0);

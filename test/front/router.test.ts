@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, PUSH, Push } from '../../protocol/ops.ts';
-import { Reason, Status } from '../../protocol/status.ts';
+import { Layer, Reason, Status } from '../../protocol/status.ts';
+import { BUSY_RETRY_MS, Gate } from '../../src/admission/gate.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
-import { BUSY_RETRY_MS, Router } from '../../src/front/router.ts';
+import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters, replyCell } from '../../src/shard/counters.ts';
@@ -34,6 +35,7 @@ function setUp(fixture: EngineFixture = {}) {
     clock: () => NOW,
     stages: new StageSampler(memory.stages, 0),
     counters,
+    gate: new Gate(),
   });
   const rings = memory.workers.map((own) => commandConsumer(own, 0));
   const connections = new Connections();
@@ -142,7 +144,7 @@ describe('what the front answers by itself', () => {
       [Op.INSPECT, 3, SEGMENTS],
       [3, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2],
     ],
-    ['an unknown op', [11, 4], [4, Status.MALFORMED, Reason.UNKNOWN_OP, 0]],
+    ['an unknown op', [12, 4], [4, Status.MALFORMED, Reason.UNKNOWN_OP, 0]],
     ['too few arguments', [Op.HOLD, 5, 'pen'], [5, Status.MALFORMED, Reason.WRONG_COUNT, 0]],
     ['an empty SKU', [Op.READ, 6, ''], [6, Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2]],
   ])('%s', (_name, command, reply) => {
@@ -266,8 +268,8 @@ describe('a command for which there is no room', () => {
     while (sink.frames.length === 0 && sent < 5000) {
       send(frameOf([Op.HOLD, ++sent, full, 1, 1000, long]));
     }
-    expect(sink.messages).toEqual([[sent, Status.BUSY, BUSY_RETRY_MS]]);
     expect([router.inFlight, counters[replyCell(0, Op.HOLD, Status.BUSY)]]).toEqual([sent - 1, 1]);
+    expect(sink.messages).toEqual([[sent, Status.BUSY, BUSY_RETRY_MS, Layer.WORKER_QUEUE]]);
     send(frameOf([Op.READ, 9000, other]));
     expect(sink.frames).toHaveLength(1);
     router.publish();
@@ -289,7 +291,7 @@ describe('a command for which there is no room', () => {
     send(frameOf([Op.READ, 99_999, 'pen'], [Op.TIME, 100_000]));
     other.send(frameOf([Op.READ, 1, 'pen']));
     expect(sink.messages).toEqual([
-      [99_999, Status.BUSY, BUSY_RETRY_MS],
+      [99_999, Status.BUSY, BUSY_RETRY_MS, Layer.CONNECTION],
       [100_000, Status.OK, NOW],
     ]);
     expect([other.sink.frames, other.connection.inFlight]).toEqual([[], 1]);

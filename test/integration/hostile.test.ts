@@ -66,7 +66,7 @@ describe('a malformed frame is answered, and the connection lives on', () => {
     ['request id 0, which marks pushes', pack([Op.READ, 0, 'prize']), error(Reason.BAD_REQUEST_ID)],
     ['a negative request id', pack([Op.READ, -1, 'prize']), error(Reason.BAD_REQUEST_ID)],
     ['a request id past 2^53', hex('93 07 cf 00 20 00 00 00 00 00 00 a1 78'), error(Reason.BAD_REQUEST_ID)],
-    ['an unknown op', pack([11, ID]), refused(ID, Reason.UNKNOWN_OP, 0)],
+    ['an unknown op', pack([12, ID]), refused(ID, Reason.UNKNOWN_OP, 0)],
     ['op 0', pack([0, ID, 'prize']), refused(ID, Reason.UNKNOWN_OP, 0)],
     ['too few arguments', pack([Op.HOLD, ID, 'prize', 1]), refused(ID, Reason.WRONG_COUNT, 0)],
     ['too many arguments', pack([Op.READ, ID, 'prize', 1]), refused(ID, Reason.WRONG_COUNT, 0)],

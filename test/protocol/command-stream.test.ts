@@ -20,6 +20,7 @@ const COMMANDS: unknown[][] = [
   [Op.READ_HOLD, 300, HOLD_ID],
   [Op.TIME, 2 ** 53 - 1],
   [Op.INSPECT, 70_000, 63],
+  [Op.AUTH, 8, 'e30.e30.'],
 ];
 const valid = COMMANDS.map((command) => ({
   name: OP_SHAPES[command[0] as number]?.name,

@@ -7,7 +7,12 @@ import { concat, cursorOver, float64, hex, integerEncodings, pack, toHex, unpack
 
 const HOLD_ID = 5 * 2 ** 32 + 3 * 2 ** 22 + 9;
 /** A valid first argument for each kind of route. */
-const FIRST: Record<number, unknown> = { [Route.SKU]: 'sku-1', [Route.HOLD]: HOLD_ID, [Route.SEGMENT]: 63 };
+const FIRST: Record<number, unknown> = {
+  [Route.SKU]: 'sku-1',
+  [Route.HOLD]: HOLD_ID,
+  [Route.SEGMENT]: 63,
+  [Route.TOKEN]: 'e30.e30.',
+};
 const shapes = OP_SHAPES.slice(1);
 
 function commandOf(op: number, elements: number): unknown[] {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as limits from '../../protocol/limits.ts';
 import { HoldState, OP_SHAPES, PUSH } from '../../protocol/ops.ts';
-import { Reason, Status } from '../../protocol/status.ts';
+import { AuthReason, Layer, Reason, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { DEFAULT_SEGMENT_OPTIONS } from '../../src/core/layout.ts';
 import { Hello } from '../../src/front/hello.ts';
@@ -132,6 +132,8 @@ describe('the tables are those of the source', () => {
     ['status', Status],
     ['reason', Reason],
     ['state', HoldState],
+    ['layer', Layer],
+    ['why', AuthReason],
   ])('%s, in order', (heading, numbers) => {
     const rows = table(heading, 'name').map(([number, name]) => [name, Number(number)]);
     expect(rows).toEqual(Object.entries(numbers));

@@ -1,5 +1,6 @@
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { Gate } from '../../src/admission/gate.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { Router } from '../../src/front/router.ts';
@@ -50,6 +51,7 @@ export class Rig {
         clock: () => NOW,
         stages: new StageSampler(this.memory.stages, front),
         counters: frontCounters(this.memory.counters, front),
+        gate: new Gate(),
       }),
       replies: replyConsumer(own, front),
     }));

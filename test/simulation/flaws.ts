@@ -88,7 +88,7 @@ const NUMBER_FLAWS: readonly [value: unknown, reason: number][] = [
 
 const BROKEN_OPS: readonly [value: unknown, reason: number][] = [
   [0, UNKNOWN_OP],
-  [11, UNKNOWN_OP],
+  [12, UNKNOWN_OP],
   [-1, UNKNOWN_OP],
   [2 ** 33, UNKNOWN_OP],
   ['HOLD', WRONG_TYPE],

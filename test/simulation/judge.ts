@@ -1,12 +1,12 @@
 import { MAX_COMMAND_BYTES, RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { OP_CHANGES, Op, PUSH, Push } from '../../protocol/ops.ts';
-import { Reason, Status, statusName } from '../../protocol/status.ts';
+import { Layer, Reason, Status, statusName } from '../../protocol/status.ts';
+import { BUSY_RETRY_MS } from '../../src/admission/gate.ts';
 import { MAX_COMMAND_EVENT_BYTES } from '../../src/core/events.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { Header } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
 import type { Front } from '../../src/front/front.ts';
-import { BUSY_RETRY_MS } from '../../src/front/router.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
@@ -368,7 +368,9 @@ export class Judge implements Observer {
     if (op === Op.TIME) return [Status.OK, this.clock()];
     if (op === Op.INSPECT && segment >= this.models.length)
       return [Status.MALFORMED, Reason.OUT_OF_BOUNDS, 2];
-    return segment >= this.models.length ? [Status.UNKNOWN_HOLD] : [Status.BUSY, BUSY_RETRY_MS];
+    return segment >= this.models.length
+      ? [Status.UNKNOWN_HOLD]
+      : [Status.BUSY, BUSY_RETRY_MS, Layer.WORKER_QUEUE];
   }
 }
 

@@ -36,9 +36,9 @@ const FAULTS = [
   ...[1, 2, 3, 4, 5, 6, 7, 9].map((reason) => `flaw-front-${reason}`),
   ...[5, 6].map((reason) => `flaw-segment-${reason}`),
 ];
-/** BUSY comes from the front alone. */
+/** Comes from the front alone. */
 const STATUSES = Array.from({ length: STATUS_COUNT }, (_, status) => statusName(status)).filter(
-  (name) => name !== 'BUSY',
+  (name) => !['BUSY', 'UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED'].includes(name),
 );
 
 describe('simulation', () => {
