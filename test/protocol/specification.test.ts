@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as limits from '../../protocol/limits.ts';
 import { HoldState, OP_SHAPES, PUSH } from '../../protocol/ops.ts';
@@ -160,7 +160,9 @@ describe('the tables are those of the source', () => {
   );
 
   test('routes of HTTP', () => {
-    const source = readFileSync(new URL('../../src/front/http.ts', import.meta.url), 'utf8');
+    const folder = new URL('../../src/front/', import.meta.url);
+    const files = readdirSync(folder).filter((name) => name.startsWith('http'));
+    const source = files.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n');
     const served = [...source.matchAll(/app\.(get|put|post|del)\('([^']+)'/g)].map(
       ([, method, path]) => `${method?.toUpperCase()} ${path}`,
     );
