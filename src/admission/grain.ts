@@ -23,8 +23,6 @@ export const Grain = { FINE: 0, MEDIUM: 1, COARSE: 2 } as const;
 /** Length of a bucket by grain, in finest ones: 100 ms, 500 ms, 1 s. */
 export const GRAIN_LENGTHS = [1, 5, 10] as const;
 export const FINEST_MS = 100;
-/** Bits that a state takes. */
-export const GRAIN_STATE_BITS = 4;
 
 const BURSTY = 0.8;
 const RESTLESS = 0.6;

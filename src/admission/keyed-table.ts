@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { mix } from '../base/hash.ts';
-import { ENTRY_WORDS, type EntryViews, HEAD_WORDS, Word } from './entry-layout.ts';
+import { type EntryViews, HEAD_WORDS, Head, RING_HEADS, RING_WORDS } from './entry-layout.ts';
 
 /**
  * What is known of keys of 64 bits, in shared memory that never grows: sets of eight entries, as a processor's cache has them. A key that
@@ -14,11 +14,11 @@ export class KeyedTable implements EntryViews {
   readonly i32: Int32Array;
   readonly f32: Float32Array;
   readonly f64: Float64Array;
+  readonly ringsAt: number;
   private readonly setMask: number;
   private readonly seed: number;
   private readonly shared: boolean;
-  private readonly tagsAt: number;
-  private readonly entriesAt: number;
+  private readonly headsAt: number;
   /** Lock that this front holds, or -1. */
   private held = -1;
 
@@ -31,12 +31,12 @@ export class KeyedTable implements EntryViews {
     this.setMask = sets - 1;
     this.seed = seed;
     this.shared = shared;
-    this.tagsAt = tagsAt(sets);
-    this.entriesAt = this.tagsAt + sets * TAG_WORDS;
+    this.headsAt = headsAt(sets);
+    this.ringsAt = ringsAt(sets) - RING_HEADS * this.headsAt;
   }
 
   /**
-   * The entry of a key, a new one if there is none, as the index of its first word; -1 when another front has it for too long. The
+   * The entry of a key, a new one if there is none, as the index of its head's first word; -1 when another front has it for too long. The
    * caller says release() before it asks for another.
    */
   claim(lo: number, hi: number, nowMs: number): number {
@@ -44,25 +44,22 @@ export class KeyedTable implements EntryViews {
     const hash = mix(lo ^ this.seed) ^ hi;
     const set = hash & this.setMask;
     if (this.shared && !this.lock(set)) return -1;
-    const tags = this.tagsAt + set * TAG_WORDS;
-    const entries = this.entriesAt + set * WAYS * ENTRY_WORDS;
+    const heads = this.headsAt + set * SET_WORDS;
     const used = nowMs | 1;
-    for (let i = 0; i < WAYS; i++) {
-      // Keys begin to look at different ways, so that most are found at once.
-      const way = ((hash >>> 28) + i) & (WAYS - 1);
-      if (i32[tags + way] !== lo) continue;
-      const entry = entries + way * ENTRY_WORDS;
-      if (i32[entry + Word.KEY_HI] !== hi || i32[tags + WAYS + way] === 0) continue;
-      if (i32[tags + WAYS + way] !== used) i32[tags + WAYS + way] = used;
-      return entry;
+    // Keys begin to look at different ways, so that most are found at once.
+    let at = (hash >>> 28) * HEAD_WORDS;
+    for (let i = 0; i < WAYS; i++, at += HEAD_WORDS) {
+      const head = heads + (at & (SET_WORDS - 1));
+      if (i32[head] !== lo || i32[head + Head.KEY_HI] !== hi || i32[head + Head.USED_MS] === 0) continue;
+      i32[head + Head.USED_MS] = used;
+      return head;
     }
-    const way = this.victim(tags, hash >>> 28, nowMs);
-    const entry = entries + way * ENTRY_WORDS;
-    i32.fill(0, entry, entry + HEAD_WORDS);
-    i32[entry + Word.KEY_HI] = hi;
-    i32[tags + way] = lo;
-    i32[tags + WAYS + way] = used;
-    return entry;
+    const head = this.victim(heads, at, nowMs);
+    i32.fill(0, head, head + HEAD_WORDS);
+    i32[head + Head.KEY_LO] = lo;
+    i32[head + Head.KEY_HI] = hi;
+    i32[head + Head.USED_MS] = used;
+    return head;
   }
 
   /** Lets others at what was claimed last. */
@@ -94,19 +91,19 @@ export class KeyedTable implements EntryViews {
     return false;
   }
 
-  /** A way that is free, or the one that was used the longest ago. */
-  private victim(tags: number, first: number, nowMs: number): number {
-    let oldest = 0;
+  /** A head that is free, or the one that was used the longest ago. */
+  private victim(heads: number, first: number, nowMs: number): number {
+    let oldest = heads;
     let oldestAge = -1;
-    for (let i = 0; i < WAYS; i++) {
-      const way = (first + i) & (WAYS - 1);
-      const used = this.i32[tags + WAYS + way] as number;
-      if (used === 0) return way;
+    for (let i = 0, at = first; i < WAYS; i++, at += HEAD_WORDS) {
+      const head = heads + (at & (SET_WORDS - 1));
+      const used = this.i32[head + Head.USED_MS] as number;
+      if (used === 0) return head;
       // One that seems to lie ahead by weeks is the oldest of all.
       const age = (nowMs - used + 1) >>> 0;
       if (age > oldestAge) {
         oldestAge = age;
-        oldest = way;
+        oldest = head;
       }
     }
     Atomics.add(this.i32, Control.EVICTIONS, 1);
@@ -124,21 +121,25 @@ export interface TableMemory {
 /** Memory for at least `keys` keys. Pages that no key has touched cost nothing. */
 export function allocateTable(keys: number, seed: number): TableMemory {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, keys / WAYS)));
-  const sab = new SharedArrayBuffer(4 * (tagsAt(sets) + sets * (TAG_WORDS + WAYS * ENTRY_WORDS)));
+  const sab = new SharedArrayBuffer(4 * (ringsAt(sets) + sets * WAYS * RING_WORDS));
   new Int32Array(sab)[Control.SETS] = sets;
   return { sab, seed };
 }
 
 /** Entries of a set. */
 export const WAYS = 8;
-/** First half of the key of each entry, then the time at which it was last asked for (odd; 0: free): one cache line. */
-const TAG_WORDS = 2 * WAYS;
-/** Words at the beginning of the memory; the locks of the sets follow, then the tags, then the entries. */
+const SET_WORDS = WAYS * HEAD_WORDS;
+/** Words at the beginning of the memory; the locks of the sets follow, then the heads, then the rings. */
 const Control = { SETS: 0, EVICTIONS: 1, UNCOUNTED: 2 } as const;
 const LOCKS_AT = 16;
 /** Tries to get a lock: some 5 µs. */
 const LOCK_TURNS = 400;
 
-function tagsAt(sets: number): number {
+/** On a cache line of its own. */
+function headsAt(sets: number): number {
   return LOCKS_AT + Math.max(sets, 16);
+}
+
+function ringsAt(sets: number): number {
+  return headsAt(sets) + sets * SET_WORDS;
 }

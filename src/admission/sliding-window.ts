@@ -1,10 +1,10 @@
-import { ageMs, type EntryViews, RING_BUCKETS, Word } from './entry-layout.ts';
+import { ageMs, type EntryViews, Head, RING_BUCKETS, RING_HEADS } from './entry-layout.ts';
 import { FINEST_MS, GRAIN_LENGTHS, grainOf, nextGrain } from './grain.ts';
 import { OFF, type WindowRule } from './rules.ts';
 
-/** The rate is read over slots of this length, for this long. */
+/** The rate is read over slots of this length, so many at a time: for a second. */
 const SLOT_MS = 100;
-const READING_MS = 1000;
+const READING_SLOTS = 10;
 
 /** Of the coarsest grain in a window. */
 const LEAST_BUCKETS = 5;
@@ -12,6 +12,9 @@ const RING_MASK = RING_BUCKETS - 1;
 const COUNT_SHIFT = 6;
 const COUNT_MASK = 0x7f;
 const GRAIN_SHIFT = 16;
+const GRAIN_MASK = 0xf;
+const SLOT_SHIFT = 20;
+const SLOT_MASK = 0xf;
 const LOW_BITS = 0xffff;
 
 /**
@@ -28,10 +31,12 @@ export class SlidingWindow {
   private readonly bucketMs = new Int32Array(GRAIN_LENGTHS.length);
   private readonly i32: Int32Array;
   private readonly f32: Float32Array;
+  private readonly ringsAt: number;
 
-  constructor({ i32, f32 }: EntryViews) {
+  constructor({ i32, f32, ringsAt }: EntryViews) {
     this.i32 = i32;
     this.f32 = f32;
+    this.ringsAt = ringsAt;
   }
 
   /**
@@ -54,73 +59,73 @@ export class SlidingWindow {
   waitMs(entry: number, nowMs: number): number {
     this.read(entry, nowMs);
     const { i32 } = this;
-    if (i32[entry + Word.SUM] === 0) return 0;
+    if (i32[entry + Head.SUM] === 0) return 0;
     this.leave(entry, nowMs);
-    if ((i32[entry + Word.SUM] as number) < this.limit) return 0;
+    if ((i32[entry + Head.SUM] as number) < this.limit) return 0;
     return this.roomInMs(entry, nowMs);
   }
 
   /** Counts a command. Behind waitMs() at the same time. */
   count(entry: number, nowMs: number): void {
     const { i32 } = this;
-    const shape = i32[entry + Word.SHAPE] as number;
-    const newest = i32[entry + Word.NEWEST_COUNT] as number;
-    const grainMs = this.bucketMs[grainOf(shape >>> GRAIN_SHIFT)] as number;
+    const shape = i32[entry + Head.SHAPE] as number;
+    const newest = i32[entry + Head.NEWEST_COUNT] as number;
+    const grainMs = this.bucketMs[grainOf((shape >>> GRAIN_SHIFT) & GRAIN_MASK)] as number;
     const older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
-    i32[entry + Word.SUM] = (i32[entry + Word.SUM] as number) + 1;
-    const within = newest > 0 && ((nowMs - (i32[entry + Word.NEWEST_FROM_MS] as number)) | 0) < grainMs;
+    i32[entry + Head.SUM] = (i32[entry + Head.SUM] as number) + 1;
+    const within = newest > 0 && ((nowMs - (i32[entry + Head.NEWEST_FROM_MS] as number)) | 0) < grainMs;
     if (within || older === RING_BUCKETS) {
-      i32[entry + Word.NEWEST_COUNT] = newest + 1;
-      if (((nowMs - (i32[entry + Word.NEWEST_MS] as number)) | 0) > 0) i32[entry + Word.NEWEST_MS] = nowMs;
+      i32[entry + Head.NEWEST_COUNT] = newest + 1;
+      if (((nowMs - (i32[entry + Head.NEWEST_MS] as number)) | 0) > 0) i32[entry + Head.NEWEST_MS] = nowMs;
       return;
     }
     if (newest > 0) {
-      const last = i32[entry + Word.NEWEST_MS] as number;
-      const at = entry + Word.RING + 2 * (((shape & RING_MASK) + older) & RING_MASK);
+      const last = i32[entry + Head.NEWEST_MS] as number;
+      const at = this.ringOf(entry) + 2 * (((shape & RING_MASK) + older) & RING_MASK);
       i32[at] = last;
       i32[at + 1] = newest;
-      if (older === 0) i32[entry + Word.OLDEST_MS] = last;
-      i32[entry + Word.SHAPE] = shape + (1 << COUNT_SHIFT);
+      if (older === 0) i32[entry + Head.OLDEST_MS] = last;
+      i32[entry + Head.SHAPE] = shape + (1 << COUNT_SHIFT);
     }
-    i32[entry + Word.NEWEST_FROM_MS] = nowMs;
-    i32[entry + Word.NEWEST_MS] = nowMs;
-    i32[entry + Word.NEWEST_COUNT] = 1;
+    i32[entry + Head.NEWEST_FROM_MS] = nowMs;
+    i32[entry + Head.NEWEST_MS] = nowMs;
+    i32[entry + Head.NEWEST_COUNT] = 1;
   }
 
   /** Lets buckets go whose last command has left the window. */
   private leave(entry: number, nowMs: number): void {
     const { i32, windowMs } = this;
-    let shape = i32[entry + Word.SHAPE] as number;
-    let sum = i32[entry + Word.SUM] as number;
+    let shape = i32[entry + Head.SHAPE] as number;
+    let sum = i32[entry + Head.SUM] as number;
     let older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
     if (older > 0) {
-      if (ageMs(nowMs, i32[entry + Word.OLDEST_MS] as number) < windowMs) return;
-      const ring = entry + Word.RING;
+      if (ageMs(nowMs, i32[entry + Head.OLDEST_MS] as number) < windowMs) return;
+      const ring = this.ringOf(entry);
       let first = shape & RING_MASK;
       do {
         sum -= i32[ring + 2 * first + 1] as number;
         first = (first + 1) & RING_MASK;
         older--;
       } while (older > 0 && ageMs(nowMs, i32[ring + 2 * first] as number) >= windowMs);
-      if (older > 0) i32[entry + Word.OLDEST_MS] = i32[ring + 2 * first] as number;
+      if (older > 0) i32[entry + Head.OLDEST_MS] = i32[ring + 2 * first] as number;
       shape = (shape & ~LOW_BITS) | (older << COUNT_SHIFT) | first;
-      i32[entry + Word.SHAPE] = shape;
+      i32[entry + Head.SHAPE] = shape;
     }
-    if (older === 0 && ageMs(nowMs, i32[entry + Word.NEWEST_MS] as number) >= windowMs) {
+    if (older === 0 && ageMs(nowMs, i32[entry + Head.NEWEST_MS] as number) >= windowMs) {
       sum = 0;
-      i32[entry + Word.NEWEST_COUNT] = 0;
+      i32[entry + Head.NEWEST_COUNT] = 0;
     }
-    i32[entry + Word.SUM] = sum;
+    i32[entry + Head.SUM] = sum;
   }
 
   /** When so many of the oldest buckets have left that there is room for one; more than one only where a rule has lowered the limit. */
   private roomInMs(entry: number, nowMs: number): number {
     const { i32, windowMs, limit } = this;
-    const shape = i32[entry + Word.SHAPE] as number;
-    let left = i32[entry + Word.SUM] as number;
-    let lastMs = i32[entry + Word.NEWEST_MS] as number;
+    const shape = i32[entry + Head.SHAPE] as number;
+    let left = i32[entry + Head.SUM] as number;
+    let lastMs = i32[entry + Head.NEWEST_MS] as number;
     for (let i = 0; i < ((shape >>> COUNT_SHIFT) & COUNT_MASK); i++) {
-      const at = entry + Word.RING + 2 * (((shape & RING_MASK) + i) & RING_MASK);
+      const at = this.ringOf(entry) + 2 * (((shape & RING_MASK) + i) & RING_MASK);
       left -= i32[at + 1] as number;
       if (left >= limit) continue;
       lastMs = i32[at] as number;
@@ -129,38 +134,38 @@ export class SlidingWindow {
     return Math.max(1, windowMs - ageMs(nowMs, lastMs));
   }
 
+  private ringOf(entry: number): number {
+    return this.ringsAt + RING_HEADS * entry;
+  }
+
   /** Counts an attempt, for the coefficient of variation of the rate, and takes a reading when a second is over. */
   private read(entry: number, nowMs: number): void {
     const { i32, f32 } = this;
-    const count = i32[entry + Word.READING_COUNT] as number;
-    if (count > 0 && ageMs(nowMs, i32[entry + Word.SLOT_MS] as number) < SLOT_MS) {
-      i32[entry + Word.SLOT_COUNT] = (i32[entry + Word.SLOT_COUNT] as number) + 1;
-      i32[entry + Word.READING_COUNT] = count + 1;
+    const count = i32[entry + Head.READING_COUNT] as number;
+    const shape = i32[entry + Head.SHAPE] as number;
+    const elapsedMs = ageMs(nowMs, i32[entry + Head.READING_MS] as number);
+    const slot = (elapsedMs / SLOT_MS) | 0;
+    const inSlot = i32[entry + Head.SLOT_COUNT] as number;
+    if (count > 0 && slot <= ((shape >>> SLOT_SHIFT) & SLOT_MASK)) {
+      i32[entry + Head.SLOT_COUNT] = inSlot + 1;
+      i32[entry + Head.READING_COUNT] = count + 1;
       return;
     }
-    const slot = i32[entry + Word.SLOT_COUNT] as number;
-    const squares = (f32[entry + Word.SQUARES] as number) + slot * slot;
-    const elapsedMs = ageMs(nowMs, i32[entry + Word.READING_MS] as number);
-    if (count > 0 && elapsedMs < READING_MS) {
-      f32[entry + Word.SQUARES] = squares;
-      i32[entry + Word.READING_COUNT] = count + 1;
-      i32[entry + Word.SLOT_MS] = nowMs - (elapsedMs % SLOT_MS);
-    } else {
-      if (count > 0) this.adapt(entry, Math.floor(elapsedMs / SLOT_MS), count, squares);
-      f32[entry + Word.SQUARES] = 0;
-      i32[entry + Word.READING_COUNT] = 1;
-      i32[entry + Word.READING_MS] = nowMs;
-      i32[entry + Word.SLOT_MS] = nowMs;
+    const squares = (f32[entry + Head.SQUARES] as number) + inSlot * inSlot;
+    i32[entry + Head.SLOT_COUNT] = 1;
+    if (count > 0 && slot < READING_SLOTS) {
+      f32[entry + Head.SQUARES] = squares;
+      i32[entry + Head.READING_COUNT] = count + 1;
+      i32[entry + Head.SHAPE] = (shape & ~(SLOT_MASK << SLOT_SHIFT)) | (slot << SLOT_SHIFT);
+      return;
     }
-    i32[entry + Word.SLOT_COUNT] = 1;
-  }
-
-  /** Slots without attempts count: a key that rests for long is as bursty as can be when it comes back. */
-  private adapt(entry: number, slots: number, count: number, squares: number): void {
-    const { i32 } = this;
-    const variation = Math.sqrt(Math.max(0, (squares * slots) / (count * count) - 1));
-    const shape = i32[entry + Word.SHAPE] as number;
-    const state = nextGrain(shape >>> GRAIN_SHIFT, variation);
-    i32[entry + Word.SHAPE] = (shape & LOW_BITS) | (state << GRAIN_SHIFT);
+    // Slots without attempts count: a key that rests for long is as bursty as can be when it comes back.
+    const variation = Math.sqrt(Math.max(0, (squares * slot) / (count * count) - 1));
+    const state = (shape >>> GRAIN_SHIFT) & GRAIN_MASK;
+    const next = count > 0 ? nextGrain(state, variation) : state;
+    i32[entry + Head.SHAPE] = (shape & LOW_BITS) | (next << GRAIN_SHIFT);
+    i32[entry + Head.READING_MS] = nowMs;
+    i32[entry + Head.READING_COUNT] = 1;
+    f32[entry + Head.SQUARES] = 0;
   }
 }

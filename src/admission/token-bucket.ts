@@ -1,4 +1,4 @@
-import { ageMs, type EntryViews, Word } from './entry-layout.ts';
+import { ageMs, type EntryViews, Head } from './entry-layout.ts';
 import { OFF, type RateRule } from './rules.ts';
 
 /** Commands by which a level may be wrong from rounding. */
@@ -31,14 +31,14 @@ export class TokenBucket {
   /** Takes a token: 0, or in how many ms there will be one. */
   take(entry: number, nowMs: number): number {
     const { i32, f64, perMs } = this;
-    const at = (entry + Word.LEVEL) >> 1;
-    const elapsed = ageMs(nowMs, i32[entry + Word.LEVEL_MS] as number);
+    const at = (entry + Head.LEVEL) >> 1;
+    const elapsed = ageMs(nowMs, i32[entry + Head.LEVEL_MS] as number);
     const level = Math.max(0, (f64[at] as number) - elapsed * perMs);
     const over = level + 1 - this.burst - ROUNDING;
     if (over > 0) return Math.ceil(over / perMs);
     f64[at] = level + 1;
     // A front whose clock is behind another's does not turn the time back.
-    if (elapsed > 0 || level === 0) i32[entry + Word.LEVEL_MS] = nowMs;
+    if (elapsed > 0 || level === 0) i32[entry + Head.LEVEL_MS] = nowMs;
     return 0;
   }
 }

@@ -1,18 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { bytesPerCall } from '../../perf/allocation.ts';
-import { ENTRY_WORDS, Word } from '../../src/admission/entry-layout.ts';
+import { HEAD_WORDS, Head, RING_WORDS } from '../../src/admission/entry-layout.ts';
 import { allocateTable, KeyedTable, WAYS } from '../../src/admission/keyed-table.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { seeds } from './fixtures.ts';
 
+const ENTRY_BYTES = 4 * (HEAD_WORDS + RING_WORDS);
 /** Written into an entry, to know it again. */
-const MARK = Word.SUM;
+const MARK = Head.SUM;
 
 describe('a table of keys', () => {
   it('finds a key again, and gives a new one an entry of zeros', () => {
     const table = new KeyedTable(allocateTable(64, 7), false);
     const entry = table.claim(1, 2, 10);
-    expect([...table.i32.subarray(entry + 1, entry + Word.RING)]).toEqual(Array(Word.RING - 1).fill(0));
+    expect([...table.i32.subarray(entry + 3, entry + HEAD_WORDS)]).toEqual(Array(HEAD_WORDS - 3).fill(0));
     table.i32[entry + MARK] = 5;
     expect(table.claim(1, 2, 20)).toBe(entry);
     expect(table.i32[table.claim(2, 1, 30) + MARK]).toBe(0);
@@ -56,8 +57,8 @@ describe('a table of keys', () => {
     const bytesFor = (keys: number) => allocateTable(keys, 1).sab.byteLength;
     expect(bytesFor(1)).toBe(bytesFor(8));
     for (const keys of [64, 65_536]) {
-      expect(bytesFor(keys)).toBeGreaterThan(keys * ENTRY_WORDS * 4);
-      expect(bytesFor(keys)).toBeLessThan(keys * (ENTRY_WORDS * 4 + 40));
+      expect(bytesFor(keys)).toBeGreaterThan(keys * ENTRY_BYTES);
+      expect(bytesFor(keys)).toBeLessThan(keys * (ENTRY_BYTES + 4));
     }
     expect(bytesFor(65)).toBe(bytesFor(128));
   });
@@ -143,9 +144,13 @@ describe('a set that another front has', () => {
 /** Keys that share a set under a seed: found by trying, as somebody who knew the seed would. */
 function chosenForOneSet(seed: number, count: number): number[] {
   const table = new KeyedTable(allocateTable(4096, seed), false);
-  // The entries are the end of the memory.
-  const entriesAt = table.i32.length - 4096 * ENTRY_WORDS;
-  const setOf = (key: number) => Math.floor((table.claim(key, 0, 1) - entriesAt) / (WAYS * ENTRY_WORDS));
+  const sets = 4096 / WAYS;
+  const headsAt = table.i32.length - 4096 * (HEAD_WORDS + RING_WORDS);
+  const setOf = (key: number) => {
+    const set = (table.claim(key, 0, 1) - headsAt) / (WAYS * HEAD_WORDS);
+    if (set < 0 || set >= sets) throw new Error('the heads are not where they were');
+    return Math.floor(set);
+  };
   const first = setOf(1);
   const chosen = [1];
   for (let key = 2; chosen.length < count; key++) if (setOf(key) === first) chosen.push(key);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Word } from '../../src/admission/entry-layout.ts';
+import { Head } from '../../src/admission/entry-layout.ts';
 import { allocateTable, KeyedTable } from '../../src/admission/keyed-table.ts';
 import type { WindowRule } from '../../src/admission/rules.ts';
 import { SlidingWindow } from '../../src/admission/sliding-window.ts';
@@ -21,8 +21,8 @@ function windowOf(rule: WindowRule) {
       return wait;
     },
     setRule: (next: WindowRule) => window.setRule(next),
-    counted: (nowMs: number) => table.i32[entryAt(nowMs) + Word.SUM],
-    grain: (nowMs: number) => ((table.i32[entryAt(nowMs) + Word.SHAPE] as number) >>> 16) & 3,
+    counted: (nowMs: number) => table.i32[entryAt(nowMs) + Head.SUM],
+    grain: (nowMs: number) => ((table.i32[entryAt(nowMs) + Head.SHAPE] as number) >>> 16) & 3,
   };
 }
 
