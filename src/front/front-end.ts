@@ -1,6 +1,7 @@
 import type { AckLevel } from '../../protocol/ack.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
 import type { Log } from '../log/events.ts';
+import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
@@ -54,6 +55,7 @@ export class FrontEnd {
     const { memory, front, borrow, storeStallMs } = options;
     const clock = clockFrom(options.anchor);
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
+    const collector = new Collector(memory, options.ack);
     this.front = new Front({ memory, front, clock, borrow, onFault: hooks.onFault });
     this.sockets = new SocketServer({
       front: this.front,
@@ -65,6 +67,10 @@ export class FrontEnd {
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
       log: hooks.log,
+      metrics: (format) => {
+        this.front.stages.noteTimes();
+        return collector.render(format, clock());
+      },
       stages: () => {
         this.front.stages.noteTimes();
         return readStages(memory, clock());

@@ -2,6 +2,7 @@ import type uWS from 'uWebSockets.js';
 import { z } from 'zod';
 import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { CONTENT_TYPES, type Format, formatFor } from '../metrics/exposition.ts';
 import {
   MAX_PROFILE_SECONDS,
   MIN_PROFILE_SECONDS,
@@ -18,6 +19,8 @@ import { Exchange } from './http-exchange.ts';
 export interface AdminOptions {
   front: Front;
   stages: () => StageReport;
+  /** What `GET /metrics` answers. */
+  metrics: (format: Format) => string;
   /** Measures all threads. Rejects with ProfileBusyError while another is being taken. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
 }
@@ -32,6 +35,10 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
   const { front } = options;
   app.get('/v1/inspect', (res) => inspect(new Exchange(res), front));
   app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
+  app.get('/metrics', (res, req) => {
+    const format = formatFor(req.getHeader('accept'));
+    new Exchange(res).text(CONTENT_TYPES[format], options.metrics(format));
+  });
   app.post('/v1/profile', (res, req) => {
     const exchange = new Exchange(res);
     const asked = exchange.writable(req) ? exchange.query(req, profileQuery) : undefined;

@@ -62,12 +62,17 @@ export class Exchange {
   }
 
   json(status: number, body: unknown): void {
-    this.end(status, 'application/json', body);
+    this.end(status, 'application/json', `${JSON.stringify(body)}\n`);
+  }
+
+  /** Text of whatever type. */
+  text(type: string, body: string): void {
+    this.end(200, type, body);
   }
 
   problem(status: number, code: string, detail: string, extra: Record<string, unknown> = {}): void {
     const body = { type: 'about:blank', title: code, status, detail, code, ...extra };
-    this.end(status, 'application/problem+json', body);
+    this.end(status, 'application/problem+json', `${JSON.stringify(body)}\n`);
   }
 
   /** Says a command's refusal. */
@@ -89,14 +94,14 @@ export class Exchange {
     else this.problem(400, 'MALFORMED', z.prettifyError(parsed.error).replaceAll('\n', ' '));
   }
 
-  private end(status: number, type: string, body: unknown): void {
+  private end(status: number, type: string, body: string): void {
     if (this.done) return;
     this.done = true;
     this.res.cork(() => {
       this.res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
       this.res.writeHeader('content-type', type);
       if (status === 503) this.res.writeHeader('retry-after', '1');
-      this.res.end(`${JSON.stringify(body)}\n`);
+      this.res.end(body);
     });
   }
 }

@@ -4,6 +4,7 @@ import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../log/events.ts';
+import type { Format } from '../metrics/exposition.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
@@ -30,6 +31,8 @@ export interface SocketServerOptions {
   maxBackpressureBytes: number;
   /** What `GET /v1/stages` answers. */
   stages: () => StageReport;
+  /** What `GET /metrics` answers. */
+  metrics: (format: Format) => string;
   /** What `POST /v1/profile` answers. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
   /** Takes what is worth a line in the log. */

@@ -3,6 +3,7 @@ import { Fence } from '../core/layout.ts';
 import { SegmentTables } from '../core/segment-tables.ts';
 import type { Log } from '../log/events.ts';
 import { Doorbell } from '../ring/doorbell.ts';
+import { ServerCell, serverCounters } from '../shard/counters.ts';
 import type { Durability } from '../shard/durability.ts';
 import { Control, controlOf, type EngineMemory } from '../shard/memory.ts';
 import { type StoreAddress, StoreError, type StoreIdentity } from '../storage/store.ts';
@@ -48,6 +49,7 @@ export class Maintenance {
   /** Low 32 bits of the LSN to which each segment that is out of service must be restored. */
   private readonly fencedLsns = new Map<number, number>();
   private readonly timer: NodeJS.Timeout;
+  private readonly counters: Float64Array;
   /** What is under way; each job begins when the one before is done. */
   private last: Promise<void> = Promise.resolve();
   private round: Promise<void> | undefined;
@@ -66,6 +68,8 @@ export class Maintenance {
     );
     this.trimLsns = new Float64Array(memory.segments.length).fill(-1);
     this.nextRoundMs = performance.now() + periodMs;
+    this.counters = serverCounters(memory.counters);
+    this.counters[ServerCell.SNAPSHOTS_AT] = options.clock();
     this.bytesAfterRound = storage.journalBytes;
     this.timer = setInterval(() => this.look(), LOOK_MS);
     this.timer.unref();
@@ -125,6 +129,7 @@ export class Maintenance {
       if (away) break;
     }
     const now = performance.now();
+    if (failed === 0) this.counters[ServerCell.SNAPSHOTS_AT] = this.options.clock();
     this.nextRoundMs = now + (failed > 0 ? RETRY_MS : periodMs);
     this.bytesAfterRound = storage.journalBytes;
     if (taken > 0) log({ event: 'snapshots', segments: taken, tookMs: Math.round(now - startedMs) });

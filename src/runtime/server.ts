@@ -6,6 +6,7 @@ import { segmentBytes } from '../core/layout.ts';
 import { FrontEnd, type FrontEndOptions } from '../front/front-end.ts';
 import type { Log } from '../log/events.ts';
 import { createLogger, type Logger } from '../log/logger.ts';
+import { countingLog } from '../metrics/event-counts.ts';
 import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
@@ -64,7 +65,7 @@ const SECRET_BYTES = 32;
 /** Starts workers and fronts. Rejects with AddressInUseError, having ended what it started, when it cannot listen. */
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
   const startedMs = performance.now();
-  const { log, flush } = await loggerFor(settings, hooks);
+  const { log: write, flush } = await loggerFor(settings, hooks);
   const onHopeless =
     hooks.onHopeless ??
     ((detail, exitCode) => {
@@ -82,6 +83,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     replyRingBytes: settings.replyRingBytes,
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
+  const log = countingLog(memory.counters, write);
   const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;
   const { ack, stopTimeoutMs } = settings;
   const frontOptions: FrontEndOptions = {

@@ -30,6 +30,14 @@ export class Durability {
     return this.control === undefined || ((this.position(worker) - position) | 0) >= 0;
   }
 
+  /** Bytes of a worker's events, written and not durable. */
+  lagBytes(worker: number): number {
+    const ring = this.rings[worker];
+    // The position first: the tail never falls behind it.
+    const durable = this.position(worker);
+    return ring === undefined ? 0 : (Atomics.load(ring, TAIL_WORD) - durable) >>> 0;
+  }
+
   /**
    * Whether some worker's events have waited for `stallMs` without any of them becoming durable. To be asked regularly, with a
    * monotonic time.

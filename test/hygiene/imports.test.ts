@@ -13,6 +13,7 @@ interface Layer {
 
 const BENEATH_STORAGE = ['src/shard', 'src/ring', 'src/core', 'src/base', 'protocol'];
 const BENEATH_FRONT = [
+  'src/metrics',
   'src/admission',
   'src/auth',
   'src/log',
@@ -32,6 +33,7 @@ const LAYERS: Record<string, Layer> = {
   'src/admission': { folders: ['src/base', 'protocol'], packages: ['zod'], node: [] },
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
   'src/log': { folders: ['src/base', 'protocol'], packages: ['pino'], node: 'any' },
+  'src/metrics': { folders: ['src/log', ...BENEATH_STORAGE], packages: [], node: 'any' },
   'src/profile': { folders: [], packages: [], node: 'any' },
   'src/storage': {
     folders: BENEATH_STORAGE,

@@ -10,6 +10,7 @@ import { Status } from '../../protocol/status.ts';
 import { SOURCE_FORMS } from '../../src/auth/key-source.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
 import { program, withSubcommands } from '../../src/cli/program.ts';
+import { FAMILIES, type Family, sampleName } from '../../src/metrics/families.ts';
 import { SETTINGS, type Setting } from '../../src/runtime/settings.ts';
 import { formatDuration, formatSize } from '../../src/runtime/units.ts';
 import { filesIn, root } from './source-files.ts';
@@ -38,6 +39,16 @@ describe('the tables of the README', () => {
       meaning,
     ]);
     expect(tableBelow('exit code')).toEqual(help);
+  });
+
+  it('has every metric, with its type, labels and meaning', () => {
+    const rows = (Object.values(FAMILIES) as Family[]).map((family) => [
+      `\`${sampleName(family)}\``,
+      family.type,
+      family.labels.map((label) => `\`${label}\``).join(', '),
+      family.help,
+    ]);
+    expect(tableBelow('metric')).toEqual(rows);
   });
 
   it('has every HTTP route', () => {

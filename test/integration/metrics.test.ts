@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Op, StockMode } from '../../protocol/ops.ts';
+import { Status, statusName } from '../../protocol/status.ts';
+import { FAMILIES, type Family } from '../../src/metrics/families.ts';
+import { type ReadFamily, readExposition, sumOf } from '../fixtures/exposition.ts';
+import { RawClient } from '../fixtures/raw-client.ts';
+import { type ServerProcess, startServer } from '../fixtures/server.ts';
+import { tempDir } from '../fixtures/temp-dir.ts';
+
+const FRONTS = 2;
+const CLIENTS = 4;
+
+const path = tempDir();
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await startServer({ fronts: FRONTS, store: `file:${path('store')}`, ack: 'sync' });
+});
+afterAll(() => server.stop());
+
+async function scrape(accept = 'text/plain'): Promise<{ type: string; families: ReadFamily[] }> {
+  const response = await fetch(`${server.httpUrl}/metrics`, { headers: { accept } });
+  const type = response.headers.get('content-type') ?? '';
+  const format = type.startsWith('application/openmetrics-text') ? 'openmetrics' : 'prometheus';
+  return { type, families: readExposition(await response.text(), format) };
+}
+
+describe('GET /metrics', () => {
+  it('counts every command once, by what it was and how it ended, whichever front is asked', async () => {
+    const before = (await scrape()).families;
+    const clients = await Promise.all(
+      Array.from({ length: CLIENTS }, (_, i) => RawClient.connect(server.url, `holder-${i}`)),
+    );
+    const [first] = clients;
+    const tally = new Map<string, number>();
+    const ask = async (client: RawClient, commands: unknown[][]) => {
+      const replies = await client.callAll(commands);
+      replies.forEach(([status], i) => {
+        const key = `${NAMES[commands[i][0] as number]} ${statusName(status)}`;
+        tally.set(key, (tally.get(key) ?? 0) + 1);
+      });
+      return replies;
+    };
+    await ask(
+      first,
+      Array.from({ length: 8 }, (_, i) => [Op.STOCK, `m-${i}`, StockMode.TOTAL, 50]),
+    );
+    for (const client of clients) {
+      const holds = await ask(
+        client,
+        Array.from({ length: 200 }, (_, i) => [Op.HOLD, `m-${i % 8}`, 1, 60_000]),
+      );
+      const held = holds.filter(([status]) => status === Status.OK).map(([, id]) => id);
+      await ask(
+        client,
+        held.map((id, i) => [[Op.CONFIRM, Op.RELEASE, Op.READ_HOLD][i % 3], id]),
+      );
+      await ask(client, [
+        [Op.TIME],
+        [Op.READ, 'nothing'],
+        [Op.INSPECT, 0],
+        [Op.EXTEND, 12_345, 1000],
+        [Op.HOLD, 'm-0', 'x', 1],
+      ]);
+    }
+    const after = (await scrape()).families;
+    const counted = (key: string) => {
+      const [op, status] = key.split(' ');
+      const of = (families: ReadFamily[]) =>
+        sumOf(families, 'holdfast_commands_total', { source: 'websocket', op, status }) || 0;
+      return of(after) - of(before);
+    };
+    expect(Object.fromEntries([...tally.keys()].map((key) => [key, counted(key)]))).toEqual(
+      Object.fromEntries(tally),
+    );
+    expect([...tally.keys()]).toEqual(expect.arrayContaining(['HOLD OK', 'HOLD HELD_OUT', 'HOLD MALFORMED']));
+    const sent = [...tally.values()].reduce((sum, count) => sum + count, 0);
+    const total = (families: ReadFamily[]) =>
+      sumOf(families, 'holdfast_commands_total', { source: 'websocket' });
+    expect(total(after) - total(before)).toBe(sent);
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it('answers in the format that is asked for', async () => {
+    expect((await scrape()).type).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const open = await scrape('application/openmetrics-text; version=1.0.0');
+    expect(open.type).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+    expect(open.families.find(({ name }) => name === 'holdfast_build')?.type).toBe('info');
+  });
+
+  it('has all families that there are, with their labels and no others', async () => {
+    const { families } = await scrape('application/openmetrics-text; version=1.0.0');
+    const told = families.map(({ name, type, samples: [{ labels }] }) => [
+      name,
+      type,
+      Object.keys(labels).filter((label) => label !== 'le'),
+    ]);
+    const known = (Object.values(FAMILIES) as Family[]).map(({ name, type, labels }) => [
+      name,
+      type,
+      [...labels],
+    ]);
+    expect(told.sort()).toEqual(known.sort());
+  });
+
+  it('sees the connections of all fronts, their messages, and what was refused before it was a command', async () => {
+    const client = await RawClient.connect(server.url);
+    const before = (await scrape()).families;
+    expect(sumOf(before, 'holdfast_connections')).toBe(1);
+    client.sendText('no json');
+    await client.until(() => client.texts.length === 1);
+    const after = (await scrape()).families;
+    const grown = (name: string, labels = {}) => sumOf(after, name, labels) - sumOf(before, name, labels);
+    expect(grown('holdfast_unreadable_total', { reason: 'NOT_JSON' })).toBe(1);
+    expect(grown('holdfast_messages_received_total')).toBe(1);
+    expect(grown('holdfast_received_bytes_total')).toBe('no json'.length);
+    expect(grown('holdfast_messages_sent_total')).toBe(1);
+    expect(sumOf(after, 'holdfast_connections_accepted_total')).toBe(CLIENTS + 1);
+    await client.close();
+  });
+
+  it('tells of what is durable, of the tables, and of every thread', async () => {
+    const client = await RawClient.connect(server.url);
+    const held = (await scrape()).families;
+    await client.callAll([
+      [Op.STOCK, 'lag', StockMode.TOTAL, 5],
+      [Op.HOLD, 'lag', 1, 60_000],
+    ]);
+    const { families } = await scrape();
+    const grown = (name: string) => sumOf(families, name) - sumOf(held, name);
+    expect([grown('holdfast_changes_total'), grown('holdfast_durable_changes_total')]).toEqual([2, 2]);
+    expect([grown('holdfast_holds_open'), grown('holdfast_skus')]).toEqual([1, 1]);
+    expect(sumOf(families, 'holdfast_durable_lag_changes')).toBe(0);
+    expect(sumOf(families, 'holdfast_durable_lag_bytes')).toBe(0);
+    expect(sumOf(families, 'holdfast_server_events_total', { event: 'ready' })).toBe(1);
+    for (const thread of ['front-0', 'front-1', 'shard-0', 'shard-1', 'storage']) {
+      await expect
+        .poll(async () => sumOf((await scrape()).families, 'holdfast_heap_used_bytes', { thread }))
+        .toBeGreaterThan(0);
+    }
+    expect(
+      sumOf((await scrape()).families, 'holdfast_loop_delay_seconds_count', { thread: 'front-1' }),
+    ).toBeGreaterThan(0);
+    await client.close();
+  });
+});
+
+const NAMES = Object.fromEntries(Object.entries(Op).map(([name, op]) => [op, name]));
