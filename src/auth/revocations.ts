@@ -66,16 +66,16 @@ export class Revocations {
       throw new AuthSetupError('Nothing can be revoked without a file to keep it in: set authRevocations.');
     }
     await withFileLock(file.path, async () => {
-      // Another thread or server may have written since the last look.
-      await this.read();
+      // Another thread or server may have written since the last look; and what cannot be read must not be written over.
+      await this.read(true);
       const list = mergeRevocations(this.index.entries(), revocation, surroundings.nowMs());
       await replaceFile(file.path, `${JSON.stringify({ revocations: list }, null, 1)}\n`);
       await this.read();
     });
   }
 
-  private async read(): Promise<boolean> {
-    const content = await this.file?.readIfChanged();
+  private async read(anyway = false): Promise<boolean> {
+    const content = await this.file?.readIfChanged(anyway);
     if (content === undefined) return false;
     this.index = new RevocationIndex(parseRevocations(content, this.surroundings.nowMs()));
     this.revision++;

@@ -25,11 +25,13 @@ export class WatchedFile {
     return this.elapsedMs() - this.lookedAtMs >= LOOK_EVERY_MS;
   }
 
-  /** The content if it is another than at the last look, else undefined. Throws what the file system says. */
-  async readIfChanged(): Promise<Buffer | undefined> {
+  /**
+   * The content if it is another than at the last look, or `anyway`, else undefined. Throws what the file system says.
+   */
+  async readIfChanged(anyway = false): Promise<Buffer | undefined> {
     this.lookedAtMs = this.elapsedMs();
     const { now, bytes } = await this.look();
-    if (now === this.seen) return undefined;
+    if (now === this.seen && !anyway) return undefined;
     if (bytes > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
     const content = now === ABSENT ? Buffer.from(this.absent as string) : await readFile(this.path);
     this.seen = now;
