@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { ensureDebianPackage } from './debian-package.mjs';
+import { installFuzzer } from './fuzz-packages.mjs';
 import { ensurePeers } from './peer-packages.mjs';
 import { pinnedNode, root, setUp } from './setup.mjs';
 
@@ -39,6 +40,7 @@ async function runAll(args) {
   await setUp('development');
   await ensureDebianPackage('chromium', 'chromium', 'The test in a browser will be skipped');
   await ensurePeers('The tests');
+  await installFuzzer().catch(({ message }) => console.log(`${message}\n  The fuzzing will be skipped.`));
   if (args.length > 0) {
     console.log(`\nOnly vitest ${args.join(' ')}: no lint, no types, no import direction.`);
     return vitest(args);

@@ -18,8 +18,10 @@ interface LockEntry {
 
 const KINDS = ['dependencies', 'optionalDependencies', 'devDependencies'] as const;
 
-/** The project, and what draws flame graphs, which is installed when somebody profiles. */
-describe.each(['.', 'perf/profile/clinic'])('package.json in %s', (folder) => {
+/** The project; what draws flame graphs, and what fuzzes, which are installed when somebody needs them. */
+const FOLDERS = ['.', 'perf/profile/clinic', 'test/fuzz/package'];
+
+describe.each(FOLDERS)('package.json in %s', (folder) => {
   const { manifest, lock } = packageIn(folder);
 
   it.each(KINDS)('pins %s to exact versions', (kind) => {
@@ -36,7 +38,7 @@ describe.each(['.', 'perf/profile/clinic'])('package.json in %s', (folder) => {
   });
 });
 
-describe.each(['.', 'perf/profile/clinic'])('package-lock.json in %s', (folder) => {
+describe.each(FOLDERS)('package-lock.json in %s', (folder) => {
   const { lock } = packageIn(folder);
   const entries = Object.entries(lock).filter(([path]) => path !== '');
 
