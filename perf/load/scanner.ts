@@ -95,7 +95,7 @@ export class Scanner {
     this.u8 = u8;
     while (at < stop) {
       this.at = at;
-      // Nearly all answers have one of two shapes: an accepted hold's and, in a sale, the shortest refusal's.
+      // Nearly all answers have one of two shapes: an accepted hold's, and a refusal's with a number or two.
       if (stop - at >= 25 && isAcceptedHold(u8, at)) {
         if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), Status.OK);
         at += 25;
@@ -104,10 +104,11 @@ export class Scanner {
         this.byStatus[Status.OK]++;
         continue;
       }
-      if (stop - at >= 8 && isShortRefusal(u8, at)) {
+      const refusedTo = refusalEnd(u8, at, stop);
+      if (refusedTo > 0) {
         const status = u8[at + 6];
         if (this.onReply !== undefined) this.onReply(u8.readUInt32BE(at + 2), status);
-        at += 8;
+        at = refusedTo;
         this.replies++;
         this.byStatus[status]++;
         continue;
@@ -165,12 +166,25 @@ function isAcceptedHold(u8: Buffer, at: number): boolean {
   );
 }
 
-/** [0x93, request id as uint32, status, result below 128], of a status that is not OK. */
-function isShortRefusal(u8: Buffer, at: number): boolean {
+/**
+ * [0x92 to 0x94, request id as uint32, status, results that are unsigned integers], of a status that is not OK. Returns its end, or -1 when
+ * it is another value or not whole.
+ */
+function refusalEnd(u8: Buffer, at: number, stop: number): number {
+  const results = u8[at] - 0x92;
+  if (stop - at < 7 || results < 0 || results > 2 || u8[at + 1] !== 0xce) return -1;
   const status = u8[at + 6];
-  return (
-    u8[at] === 0x93 && u8[at + 1] === 0xce && status > Status.OK && status < STATUS_COUNT && u8[at + 7] < 0x80
-  );
+  if (status === Status.OK || status >= STATUS_COUNT) return -1;
+  let end = at + 7;
+  for (let i = 0; i < results; i++) {
+    if (end >= stop) return -1;
+    const head = u8[end];
+    // A small number is its own byte; uint8 to uint64 are a byte and one, two, four or eight more.
+    if (head < 0x80) end++;
+    else if (head >= 0xcc && head <= 0xcf) end += 1 + (1 << (head - 0xcc));
+    else return -1;
+  }
+  return end <= stop ? end : -1;
 }
 
 function closed(u8: Buffer, start: number, length: number): string {

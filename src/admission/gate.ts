@@ -1,7 +1,12 @@
 import { MAX_IN_FLIGHT } from '../../protocol/limits.ts';
-import { LAYER_COUNT, Layer } from '../../protocol/status.ts';
+import { OP_SHAPES, Op } from '../../protocol/ops.ts';
+import { Layer, Status } from '../../protocol/status.ts';
+import { Breakers } from './breakers.ts';
+import { ConcurrencyLimit } from './concurrency-limit.ts';
+import { DrainRate } from './drain-rate.ts';
+import { type AdmissionRules, type BreakerRule, OFF } from './rules.ts';
 
-/** How long a client whose command found a full ring had better wait: a full ring is worked off in some milliseconds. */
+/** How long a client had better wait while no rate is known: a full ring is worked off in some milliseconds. */
 export const BUSY_RETRY_MS = 10;
 
 /** What the gate has to know of a connection. */
@@ -17,33 +22,221 @@ export interface Admitted {
   inFlight: number;
 }
 
+export interface GateOptions {
+  readonly workers: number;
+  readonly segments: number;
+  /** Fronts in all, which share the workers' queues between them. */
+  readonly fronts: number;
+  readonly rules: AdmissionRules;
+  /** Whether any layer but a connection's commands under way is in force. */
+  readonly on: boolean;
+  /** Where to count refusals by layer: a cell for each Layer. */
+  readonly refused: Float64Array;
+}
+
+const NO_LIMIT = 2 ** 30;
+/** Who has a claim may go beyond what all others may have under way, by this part. */
+const VIP_SHARE = 1 / 4;
+
 /**
- * What a command has to pass between its header, which was decoded, and its ring. One for each front. A refusal costs no more than its
- * answer.
+ * Commands that settle a hold, or ask after one: they are limited by nothing but the connection's commands under way. Refusing them would
+ * keep units held that are paid for or given up, and each frees the server of work to come.
+ */
+export const SETTLING: readonly number[] = [Op.CONFIRM, Op.RELEASE, Op.EXTEND, Op.RETURN, Op.READ_HOLD];
+/** The others, as bits by op. */
+const LIMITED = OP_SHAPES.reduce((bits, { op }) => (SETTLING.includes(op) ? bits : bits | (1 << op)), 0);
+
+/** Answers that speak against a SKU group or an op. A store that does not keep up is overload, which layer 4 and the limit are for. */
+const FAILED = new Set<number>([
+  Status.UNAVAILABLE,
+  Status.UNKNOWN_OUTCOME,
+  Status.SKU_CAPACITY,
+  Status.HOLD_CAPACITY,
+  Status.KEY_CAPACITY,
+  Status.HOLDER_CAPACITY,
+]);
+
+/**
+ * What a command has to pass between its header, which was decoded, and its ring, cheapest first. One for each front. A refusal costs no
+ * more than its answer, and an admission a few comparisons: the clock is read once for each turn of the event loop, and what takes sums is
+ * worked out by tick().
  */
 export class Gate {
   /** Of the last refusal: how long the client had better wait. */
   retryMs = 0;
+  /** The command that was admitted last is a breaker's probe, and has to be timed. The router sets it back. */
+  probe = false;
   /** Refusals by layer. */
-  readonly refused = new Float64Array(LAYER_COUNT);
+  readonly refused: Float64Array;
+  /** Of each worker, commands that are in its rings and not answered. */
+  readonly underWay: Int32Array;
+  /** Of each worker, how many there may be: what layer 4 allows, and the adapted limit of layer 5. */
+  readonly most: Int32Array;
+  private readonly options: GateOptions;
+  private perConnection = MAX_IN_FLIGHT;
+  private perWorker = NO_LIMIT;
+  /** Ops that are limited, as bits; none when the gate is off. */
+  private limited = LIMITED;
+  /** Undefined where the rules do without. */
+  private limits: ConcurrencyLimit[] | undefined;
+  private skuBreakers: Breakers | undefined;
+  private opBreakers: Breakers | undefined;
+  private readonly drains: readonly DrainRate[];
+  /** Of each worker since the last tick: replies, most commands under way, commands refused. */
+  private readonly finished: Int32Array;
+  private readonly peak: Int32Array;
+  private readonly turnedAway: Int32Array;
+  /** Of each worker, what a client that is refused is told to wait. */
+  private readonly retry: Int32Array;
+  private tickMs = 0;
 
-  /** The layer that refuses the command, or 0. `lo`, `hi`: hash of the SKU, or the words of the hold's id. */
-  admit(
-    connection: Admitted,
-    _op: number,
-    _lo: number,
-    _hi: number,
-    _segment: number,
-    _worker: number,
-  ): number {
+  constructor(options: GateOptions) {
+    const { workers } = options;
+    this.options = options;
+    this.refused = options.refused;
+    this.underWay = new Int32Array(workers);
+    this.most = new Int32Array(workers);
+    this.drains = Array.from({ length: workers }, () => new DrainRate());
+    this.finished = new Int32Array(workers);
+    this.peak = new Int32Array(workers);
+    this.turnedAway = new Int32Array(workers);
+    this.retry = new Int32Array(workers).fill(BUSY_RETRY_MS);
+    if (!options.on) this.limited = 0;
+    this.setRules(options.rules);
+  }
+
+  /** Goes by other rules from now on. What was measured stays, and so does what is open. */
+  setRules({ depth, concurrency, breakers }: AdmissionRules): void {
+    const { workers, segments, fronts, on } = this.options;
+    this.perConnection = depth === OFF || !on ? MAX_IN_FLIGHT : depth.perConnection;
+    this.perWorker = depth === OFF ? NO_LIMIT : Math.max(1, Math.floor(depth.perWorker / fronts));
+    if (concurrency === OFF) this.limits = undefined;
+    else if (this.limits === undefined)
+      this.limits = Array.from({ length: workers }, () => new ConcurrencyLimit(concurrency));
+    else for (const limit of this.limits) limit.change(concurrency);
+    this.skuBreakers = changed(this.skuBreakers, segments, breakers);
+    this.opBreakers = changed(this.opBreakers, OP_SHAPES.length, breakers === OFF ? OFF : forOps(breakers));
+    this.setMost();
+  }
+
+  /**
+   * The layer that refuses the command, or 0. `lo`, `hi`: hash of the SKU, or the words of the hold's id. What is admitted and finds room
+   * in its ring has to be told by entered(), and what is answered by answered().
+   */
+  admit(connection: Admitted, op: number, _lo: number, _hi: number, segment: number, worker: number): number {
     // One client cannot fill a ring that all share.
-    if (connection.inFlight >= MAX_IN_FLIGHT) return this.refuse(Layer.CONNECTION, BUSY_RETRY_MS);
-    return 0;
+    if (connection.inFlight >= this.perConnection)
+      return this.refuse(Layer.CONNECTION, this.retry[worker] as number);
+    if (((this.limited >>> op) & 1) === 0) return 0;
+    if ((this.underWay[worker] as number) >= (this.most[worker] as number)) {
+      const layer = this.crowded(connection, worker);
+      if (layer !== 0) return layer;
+    }
+    if (this.skuBreakers === undefined || this.opBreakers === undefined) return 0;
+    if (this.skuBreakers.tripped + this.opBreakers.tripped === 0) return 0;
+    return this.askBreakers(this.skuBreakers, this.opBreakers, op, segment);
+  }
+
+  /** The command was put into its worker's ring. */
+  entered(worker: number): void {
+    this.underWay[worker] = (this.underWay[worker] as number) + 1;
+  }
+
+  /** So many of a worker's replies have left. */
+  answered(worker: number, count: number): void {
+    const underWay = this.underWay[worker] as number;
+    if (underWay > (this.peak[worker] as number)) this.peak[worker] = underWay;
+    this.underWay[worker] = underWay - count;
+    this.finished[worker] = (this.finished[worker] as number) + count;
   }
 
   /** The command found no room in its ring. */
-  ringFull(): number {
-    return this.refuse(Layer.WORKER_QUEUE, BUSY_RETRY_MS);
+  ringFull(worker: number): number {
+    this.probe = false;
+    return this.turnAway(Layer.WORKER_QUEUE, worker);
+  }
+
+  /** A worker has answered BUSY, because the store does not keep up. */
+  refusedByStore(): void {
+    this.refused[Layer.STORE] = (this.refused[Layer.STORE] as number) + 1;
+  }
+
+  /**
+   * A command that was timed is answered.
+   *
+   * @param waitMs from the arrival of its frame until its worker took it
+   * @param tookMs until its reply left
+   */
+  note(
+    worker: number,
+    segment: number,
+    op: number,
+    status: number,
+    waitMs: number,
+    tookMs: number,
+    probe: boolean,
+  ): void {
+    this.limits?.[worker]?.waited(waitMs);
+    const { skuBreakers, opBreakers, tickMs } = this;
+    if (skuBreakers === undefined || opBreakers === undefined) return;
+    const failed = FAILED.has(status);
+    skuBreakers.note(segment, tookMs, failed, probe, tickMs);
+    // What one group of SKUs explains does not speak against the op, unless its probe was the op's too.
+    if (((LIMITED >>> op) & 1) === 0 || (skuBreakers.states[segment] !== 0 && !probe)) return;
+    opBreakers.note(op, tookMs, failed, probe, tickMs);
+  }
+
+  /** Call it some ten times a second: works out limits and retry times from what was measured since. `nowMs`: of any clock. */
+  tick(nowMs: number): void {
+    const elapsedMs = nowMs - this.tickMs;
+    const first = this.tickMs === 0;
+    this.tickMs = nowMs;
+    for (let worker = 0; worker < this.most.length; worker++) {
+      const underWay = this.underWay[worker] as number;
+      const drain = this.drains[worker] as DrainRate;
+      if (!first) drain.note(this.finished[worker] as number, elapsedMs, underWay === 0);
+      // Behind what is under way, and behind all who were sent away and will come again.
+      this.retry[worker] = drain.retryMs(underWay + (this.turnedAway[worker] as number), BUSY_RETRY_MS);
+      this.limits?.[worker]?.tick(Math.max(this.peak[worker] as number, underWay));
+    }
+    this.finished.fill(0);
+    this.peak.fill(0);
+    this.turnedAway.fill(0);
+    this.setMost();
+  }
+
+  /** Breakers that are not closed, of SKU groups and of ops, as BreakerStates by number; for whoever watches. */
+  get breakerStates(): { readonly skus: Uint8Array; readonly ops: Uint8Array } | undefined {
+    if (this.skuBreakers === undefined || this.opBreakers === undefined) return undefined;
+    return { skus: this.skuBreakers.states, ops: this.opBreakers.states };
+  }
+
+  private setMost(): void {
+    for (let worker = 0; worker < this.most.length; worker++) {
+      this.most[worker] = Math.min(this.perWorker, this.limits?.[worker]?.limit ?? NO_LIMIT);
+    }
+  }
+
+  /** As much as may be is under way. Who has a claim may come still. */
+  private crowded({ vip }: Admitted, worker: number): number {
+    const underWay = this.underWay[worker] as number;
+    const most = this.most[worker] as number;
+    if (vip && underWay < most + Math.ceil(most * VIP_SHARE)) return 0;
+    return this.turnAway(underWay >= this.perWorker ? Layer.WORKER_QUEUE : Layer.CONCURRENCY, worker);
+  }
+
+  private askBreakers(skus: Breakers, ops: Breakers, op: number, segment: number): number {
+    const { tickMs } = this;
+    if (!skus.admits(segment, tickMs)) return this.refuse(Layer.SKU_BREAKER, skus.retryMs(segment, tickMs));
+    if (!ops.admits(op, tickMs)) return this.refuse(Layer.OP_BREAKER, ops.retryMs(op, tickMs));
+    const skuProbe = skus.take(segment);
+    this.probe = ops.take(op) || skuProbe;
+    return 0;
+  }
+
+  private turnAway(layer: number, worker: number): number {
+    this.turnedAway[worker] = (this.turnedAway[worker] as number) + 1;
+    return this.refuse(layer, this.retry[worker] as number);
   }
 
   private refuse(layer: number, retryMs: number): number {
@@ -51,4 +244,19 @@ export class Gate {
     this.retryMs = retryMs;
     return layer;
   }
+}
+
+function changed(breakers: Breakers | undefined, count: number, rule: BreakerRule | typeof OFF) {
+  if (rule === OFF) return undefined;
+  breakers?.change(rule);
+  return breakers ?? new Breakers(count, rule);
+}
+
+/**
+ * An op's breaker wants so many samples that one group of SKUs, whose own breaker opens first and is left out from then on, cannot make up
+ * the share alone.
+ */
+function forOps(rule: BreakerRule): BreakerRule {
+  const { minimumSamples, slowShare, errorShare } = rule;
+  return { ...rule, minimumSamples: Math.floor(minimumSamples / Math.min(slowShare, errorShare)) + 1 };
 }

@@ -19,6 +19,8 @@ export interface FrontEndOptions {
   front: number;
   anchor: ClockAnchor;
   borrow: boolean;
+  /** Whether admission limits anything but rings and what a connection has under way. */
+  gate: boolean;
   /** Of the holders' hash; the same for all fronts. */
   secret: Uint8Array;
   ack: AckLevel;
@@ -52,11 +54,11 @@ export class FrontEnd {
   private readonly watch: LoopWatch;
 
   constructor(options: FrontEndOptions, hooks: FrontEndHooks) {
-    const { memory, front, borrow, storeStallMs } = options;
+    const { memory, front, borrow, gate, storeStallMs } = options;
     const clock = clockFrom(options.anchor);
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
     const collector = new Collector(memory, options.ack);
-    this.front = new Front({ memory, front, clock, borrow, onFault: hooks.onFault });
+    this.front = new Front({ memory, front, clock, borrow, gate, onFault: hooks.onFault });
     this.sockets = new SocketServer({
       front: this.front,
       hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),

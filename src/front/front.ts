@@ -1,4 +1,6 @@
+import { LAYER_COUNT } from '../../protocol/status.ts';
 import { Gate } from '../admission/gate.ts';
+import { type AdmissionRules, defaultRules } from '../admission/rules.ts';
 import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import type { RingProducer } from '../ring/producer.ts';
@@ -33,6 +35,10 @@ export interface FrontOptions {
   front: number;
   clock: Clock;
   borrow: boolean;
+  /** What the gate goes by; the defaults of a server without authentication unless given. */
+  rules?: AdmissionRules;
+  /** Whether the gate limits anything but rings and what a connection has under way; it does unless told otherwise. */
+  gate?: boolean;
   /** Told of a borrowed shard that threw: its segment is fenced off already. */
   onFault: (error: unknown, segment: number) => void;
   /** See RouterOptions. */
@@ -59,7 +65,7 @@ export class Front {
   readonly stages: StageSampler;
   /** See FrontCell. */
   readonly counters: Float64Array;
-  readonly gate = new Gate();
+  readonly gate: Gate;
   private readonly links: readonly Link[];
   private readonly control: Int32Array;
   private readonly owners: Int32Array;
@@ -83,8 +89,16 @@ export class Front {
     }));
     this.doorbell = frontDoorbells(memory)[front] as Doorbell;
     this.owners = new Int32Array(memory.owners);
-    this.stages = new StageSampler(memory.stages, front);
     this.counters = frontCounters(memory.counters, front);
+    this.gate = new Gate({
+      workers: memory.workers.length,
+      segments: memory.segments.length,
+      fronts: memory.fronts.length,
+      rules: options.rules ?? defaultRules(false),
+      on: options.gate ?? true,
+      refused: this.counters.subarray(FrontCell.REFUSED, FrontCell.REFUSED + LAYER_COUNT),
+    });
+    this.stages = new StageSampler(memory.stages, front, this.gate);
     this.router = new Router({
       commands: this.links.map((link) => link.commands),
       owners: this.owners,
@@ -97,7 +111,7 @@ export class Front {
     const replies = memory.workers.map((own) => replyConsumer(own, front));
     this.durability = new Durability(memory);
     const gates = memory.storage?.gated ? this.durability : undefined;
-    this.pump = new ReplyPump(replies, this.connections, this.stages, this.counters, gates);
+    this.pump = new ReplyPump(replies, this.connections, this.stages, this.counters, this.gate, gates);
   }
 
   /** How many segments there are. */
@@ -121,6 +135,12 @@ export class Front {
     if (this.turnScheduled) return;
     this.turnScheduled = true;
     setImmediate(this.turn);
+  }
+
+  /** Call it every TICK_MS: fits what is measured, and what the gate lets through, to what goes on. */
+  tick(): void {
+    this.stages.tick();
+    this.gate.tick(performance.now());
   }
 
   /** Hands the turn's commands over, sends replies, and goes to sleep until there are more. */

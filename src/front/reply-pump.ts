@@ -1,4 +1,6 @@
 import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
+import { Status } from '../../protocol/status.ts';
+import type { Gate } from '../admission/gate.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { add, replyCell } from '../shard/counters.ts';
 import type { Durability } from '../shard/durability.ts';
@@ -40,23 +42,26 @@ export class ReplyPump {
   private readonly durability: Durability | undefined;
   private readonly stages: StageSampler;
   private readonly counters: Float64Array;
+  private readonly admission: Gate;
   private readonly parked: readonly ParkedReplies[];
   /** For each ring, whether its first reply waits, and for which position. */
   private readonly blocked: boolean[];
   private readonly gates: Int32Array;
 
-  /** @param rings reply ring of each worker; @param counters see FrontCell; @param durability missing when nothing waits */
+  /** @param rings reply ring of each worker; @param counters see FrontCell; @param admission told what is answered; @param durability missing when nothing waits */
   constructor(
     rings: readonly RingConsumer[],
     connections: Connections,
     stages: StageSampler,
     counters: Float64Array,
+    admission: Gate,
     durability?: Durability,
   ) {
     this.rings = rings;
     this.connections = connections;
     this.stages = stages;
     this.counters = counters;
+    this.admission = admission;
     this.durability = durability;
     this.parked = rings.map(() => new ParkedReplies());
     this.blocked = rings.map(() => false);
@@ -116,7 +121,7 @@ export class ReplyPump {
         last !== undefined && last.index === ring.tag ? last : connections.at(ring.tag);
       last = connection;
       const slot = infoSlot(info);
-      if (slot !== 0) this.stages.leave(slot, gated, i32[(at >> 2) + 1] as number);
+      if (slot !== 0) this.stages.leave(slot, infoStatus(info), gated, i32[(at >> 2) + 1] as number);
       const mode = infoMode(info);
       this.count(info, mode);
       starts[taken] = at + REPLY_HEAD_BYTES;
@@ -133,14 +138,19 @@ export class ReplyPump {
       taken++;
     }
     for (let i = 0; i < dirty; i++) this.send(i32, touched[i] as Connection);
-    if (taken > 0) this.stages.sent();
+    if (taken > 0) {
+      this.stages.sent();
+      this.admission.answered(worker, taken);
+    }
     if (this.blocked[worker]) ring.resumeAt(ring.peekPosition);
     else if (taken + aside > 0) ring.release();
     return taken;
   }
 
   private count(info: number, mode: number): void {
-    add(this.counters, replyCell(mode === Mode.INTERNAL ? 1 : 0, infoOp(info), infoStatus(info)), 1);
+    const status = infoStatus(info);
+    add(this.counters, replyCell(mode === Mode.INTERNAL ? 1 : 0, infoOp(info), status), 1);
+    if (status === Status.BUSY) this.admission.refusedByStore();
   }
 
   private park(worker: number, ring: RingConsumer, at: number): void {
@@ -160,7 +170,7 @@ export class ReplyPump {
       const mode = infoMode(info);
       const slot = infoSlot(info);
       this.count(info, mode);
-      if (slot !== 0) this.stages.leave(slot, true, gate);
+      if (slot !== 0) this.stages.leave(slot, infoStatus(info), true, gate);
       if (connection.open) {
         if (mode === Mode.BINARY) connection.sink.send(bytes);
         else for (const message of decodeAll(bytes)) connection.sink.sendDecoded(mode, message as unknown[]);
@@ -168,7 +178,10 @@ export class ReplyPump {
       this.connections.answered(connection, 1);
       sent++;
     }
-    if (sent > 0) this.stages.sent();
+    if (sent > 0) {
+      this.stages.sent();
+      this.admission.answered(worker, sent);
+    }
     return sent;
   }
 

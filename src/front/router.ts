@@ -184,16 +184,20 @@ export class Router {
     const worker = this.owners[segment] as number;
     const ring = this.commands[worker] as RingProducer;
     const bytes = peek.end - peek.requestStart;
-    let layer = this.gate.admit(connection, op, lo, hi, segment, worker);
+    const { gate } = this;
+    let layer = gate.admit(connection, op, lo, hi, segment, worker);
     const at = layer === 0 ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
     if (at < 0) {
-      if (layer === 0) layer = this.gate.ringFull();
-      this.answer(frame, layerStatus(layer), this.gate.retryMs, layer);
+      if (layer === 0) layer = gate.ringFull(worker);
+      this.answer(frame, layerStatus(layer), gate.retryMs, layer);
       return;
     }
     const words = at >> 2;
     const { i32, u8 } = ring;
-    const slot = this.unpublished === this.stages.next ? this.stages.take(worker) : 0;
+    let slot = 0;
+    if (this.unpublished === this.stages.next) slot = this.stages.take(worker, segment, op);
+    else if (gate.probe) slot = this.stages.takeProbe(worker, segment, op);
+    gate.probe = false;
     i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
     i32[words + 1] = connection.holderLo;
     i32[words + 2] = connection.holderHi;
@@ -202,6 +206,7 @@ export class Router {
     let to = at + COMMAND_HEAD_BYTES;
     for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
     connection.inFlight++;
+    gate.entered(worker);
     this.inFlight++;
     this.unpublished++;
   }

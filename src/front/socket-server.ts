@@ -79,7 +79,7 @@ export class SocketServer {
       close: (socket) => this.closed(socket as Socket),
     });
     routeHttp(this.app, options);
-    this.ticks = setInterval(() => options.front.stages.tick(), TICK_MS);
+    this.ticks = setInterval(() => options.front.tick(), TICK_MS);
     this.ticks.unref();
   }
 

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { Gate } from '../admission/gate.ts';
 import { microClock } from '../base/clock.ts';
 import { Prng } from '../base/prng.ts';
 import { bucketOf } from '../shard/stage-histogram.ts';
@@ -41,8 +42,16 @@ export class StageSampler {
   private arrivedUs = 0;
   private oneIn = 1;
   private left = SAMPLES_PER_TICK;
+  /** Of each slot's command, for the gate. */
+  private readonly segments = new Int32Array(SLOTS);
+  private readonly ops = new Uint8Array(SLOTS);
+  private readonly statuses = new Uint8Array(SLOTS);
+  private readonly probes = new Uint8Array(SLOTS);
+  private readonly gate: Gate | undefined;
 
-  constructor(memory: StageMemory, front: number) {
+  /** @param gate told of every command that was timed */
+  constructor(memory: StageMemory, front: number, gate?: Gate) {
+    this.gate = gate;
     this.views = new FrontStages(memory, front);
     const workers = Array.from({ length: memory.workers }, (_, worker) => worker);
     this.histograms = workers.map((worker) => this.views.histograms(worker));
@@ -56,10 +65,20 @@ export class StageSampler {
   }
 
   /** The command whose turn it is (see `next`) goes into a worker's ring. Returns its slot, or 0 when all are taken: it is not timed then. */
-  take(worker: number): number {
+  take(worker: number, segment: number, op: number): number {
     if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
     // Any distance up to twice the mean is as likely as another.
     this.next += 1 + this.random.below(2 * this.oneIn - 1);
+    return this.claim(worker, segment, op, false);
+  }
+
+  /** A circuit breaker's probe goes into a worker's ring, and is timed out of turn. Returns its slot, or 0 as take() does. */
+  takeProbe(worker: number, segment: number, op: number): number {
+    this.arrivedUs = this.clock();
+    return this.claim(worker, segment, op, true);
+  }
+
+  private claim(worker: number, segment: number, op: number, probe: boolean): number {
     if (this.freeCount === 0) return 0;
     const slot = this.free[--this.freeCount] as number;
     this.claimed[this.claimedCount++] = slot;
@@ -67,6 +86,9 @@ export class StageSampler {
     const row = slot * Slot.WORDS;
     slots[row + Slot.ARRIVED] = this.arrivedUs;
     slots[row + Slot.WORKER] = worker;
+    this.segments[slot] = segment;
+    this.ops[slot] = op;
+    this.probes[slot] = probe ? 1 : 0;
     return slot;
   }
 
@@ -89,7 +111,7 @@ export class StageSampler {
   }
 
   /** The reply of a timed command may leave. `gate`: position in the worker's event ring that it waited for, when `gated`. */
-  leave(slot: number, gated: boolean, gate: number): void {
+  leave(slot: number, status: number, gated: boolean, gate: number): void {
     const { slots } = this.views;
     const row = slot * Slot.WORDS;
     const replied = slots[row + Slot.REPLIED] as number;
@@ -99,6 +121,7 @@ export class StageSampler {
       if (((reached - replied) | 0) > 0) durable = reached;
     }
     slots[row + Slot.DURABLE] = durable;
+    this.statuses[slot] = status;
     this.leaving[this.leavingCount++] = slot;
   }
 
@@ -147,6 +170,16 @@ export class StageSampler {
       const bucket = start + 1 + bucketOf(tookUs);
       histogram[bucket] = (histogram[bucket] as number) + 1;
     }
+    const arrived = slots[row + Slot.ARRIVED] as number;
+    this.gate?.note(
+      slots[row + Slot.WORKER] as number,
+      this.segments[slot] as number,
+      this.ops[slot] as number,
+      this.statuses[slot] as number,
+      (((slots[row + Slot.TAKEN] as number) - arrived) | 0) / 1000,
+      ((nowUs - arrived) | 0) / 1000,
+      this.probes[slot] === 1,
+    );
     this.free[this.freeCount++] = slot;
   }
 }

@@ -92,6 +92,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     anchor: durable?.anchor ?? anchorClock(),
     // Several fronts are for machines with cores to spare, where a worker is woken soon. See Design decisions.
     borrow: settings.borrow === 'auto' && settings.fronts === 1,
+    gate: settings.gate === 'on',
     secret: durable?.secret ?? randomBytes(SECRET_BYTES),
     ack,
     maxHoldLifeMs: settings.maxHoldLifeMs,

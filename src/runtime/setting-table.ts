@@ -28,6 +28,7 @@ export interface Settings {
   maxBackpressureBytes: number;
   spins: number;
   borrow: 'auto' | 'off';
+  gate: 'on' | 'off';
   stallMs: number;
   stopTimeoutMs: number;
   ack: AckLevel;
@@ -199,6 +200,14 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     help: "whether the front, if there is only one, runs a sleeping worker's segments itself when little is in flight",
     defaultText: 'auto',
     defaultFor: () => 'auto',
+  },
+  gate: {
+    type: 'choice',
+    unit: '',
+    choices: ['on', 'off'],
+    help: 'whether admission limits anything but full rings and what one connection has under way; off is for measurements, or behind another gate',
+    defaultText: 'on',
+    defaultFor: () => 'on',
   },
   stallMs: duration(100, 600_000, 2000, 'a worker without a heartbeat for this long is replaced'),
   stopTimeoutMs: duration(0, 600_000, 5000, 'longest wait for commands under way when the server stops'),

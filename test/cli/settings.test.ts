@@ -69,6 +69,7 @@ test('the defaults are those that are documented', () => {
     maxBackpressureBytes: 1_048_576,
     spins: 0,
     borrow: 'auto',
+    gate: 'on',
     stallMs: 2000,
     stopTimeoutMs: 5000,
     ack: 'sync',

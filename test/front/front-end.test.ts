@@ -24,6 +24,7 @@ it('every front sees by itself that the store stands still, and that it goes on'
     memory,
     anchor: anchorClock(),
     borrow: false,
+    gate: true,
     secret: new Uint8Array(32),
     ack: 'sync',
     maxHoldLifeMs: 60_000,

@@ -1,6 +1,5 @@
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { STATUS_COUNT, Status } from '../../protocol/status.ts';
-import { Gate } from '../../src/admission/gate.ts';
 import { type Connection, Connections, type Sink } from '../../src/front/connections.ts';
 import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
@@ -10,6 +9,7 @@ import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
+import { makeGate } from '../fixtures/gate.ts';
 import { type EngineFixture, frameOf, HOLDER, makeMemory, NOW } from './fixtures.ts';
 
 const EXPIRY_BUDGET = 4096;
@@ -33,7 +33,8 @@ export class InProcess {
     const memory = makeMemory({ commandRingBytes: 2 ** 20, replyRingBytes: 2 ** 20, ...fixture });
     const [own] = memory.workers;
     const connections = new Connections();
-    const stages = new StageSampler(memory.stages, 0);
+    const gate = makeGate();
+    const stages = new StageSampler(memory.stages, 0, gate);
     const counters = frontCounters(memory.counters, 0);
     this.router = new Router({
       commands: [commandProducer(own, 0)],
@@ -41,9 +42,9 @@ export class InProcess {
       clock: () => this.clock[0],
       stages,
       counters,
-      gate: new Gate(),
+      gate,
     });
-    this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages, counters);
+    this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages, counters, gate);
     this.shard = new Shard(memory, 0);
     const sink: Sink = { send: (frame) => this.take(frame), sendDecoded() {}, close() {} };
     this.connection = connections.add(sink, HOLDER.lo, HOLDER.hi);

@@ -7,6 +7,7 @@ import { StageSampler } from '../../src/front/stage-sampler.ts';
 import { frontCounters } from '../../src/shard/counters.ts';
 import { replyConsumer, replyProducer } from '../../src/shard/link-rings.ts';
 import { Mode, REPLY_HEAD_BYTES, replyInfo } from '../../src/shard/records.ts';
+import { makeGate } from '../fixtures/gate.ts';
 import { makeMemory, RecordingSink } from './fixtures.ts';
 
 const PASS = 4096;
@@ -17,7 +18,8 @@ function setUp(workers = 1) {
   const connections = new Connections();
   const consumers = memory.workers.map((own) => replyConsumer(own, 0));
   const counters = frontCounters(memory.counters, 0);
-  const pump = new ReplyPump(consumers, connections, new StageSampler(memory.stages, 0), counters);
+  const stages = new StageSampler(memory.stages, 0);
+  const pump = new ReplyPump(consumers, connections, stages, counters, makeGate({ workers }));
   const rings = memory.workers.map((own) => replyProducer(own, 0));
   const client = () => {
     const sink = new RecordingSink();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, PUSH, Push } from '../../protocol/ops.ts';
 import { Layer, Reason, Status } from '../../protocol/status.ts';
-import { BUSY_RETRY_MS, Gate } from '../../src/admission/gate.ts';
+import { BUSY_RETRY_MS } from '../../src/admission/gate.ts';
 import { SkuHash } from '../../src/base/hash.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { Router } from '../../src/front/router.ts';
@@ -19,6 +19,7 @@ import {
   infoSegment,
   Mode,
 } from '../../src/shard/records.ts';
+import { makeGate } from '../fixtures/gate.ts';
 import { type EngineFixture, frameOf, HOLDER, makeMemory, NOW, RecordingSink, skuIn } from './fixtures.ts';
 
 const SEGMENTS = 4;
@@ -35,7 +36,7 @@ function setUp(fixture: EngineFixture = {}) {
     clock: () => NOW,
     stages: new StageSampler(memory.stages, 0),
     counters,
-    gate: new Gate(),
+    gate: makeGate({ workers: memory.workers.length, segments: SEGMENTS }),
   });
   const rings = memory.workers.map((own) => commandConsumer(own, 0));
   const connections = new Connections();

