@@ -23,7 +23,7 @@ export class Connection {
   authReason = 0;
   /** Whether it may touch the holds of others. */
   admin = false;
-  /** Whether its holds go first. */
+  /** Whether its commands on SKUs go before those of others. */
   vip = false;
   /** Nobody knows who it is: limits go by its address. */
   anonymous = false;

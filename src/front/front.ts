@@ -7,7 +7,7 @@ import type { RingProducer } from '../ring/producer.ts';
 import { add, FrontCell, frontCounters } from '../shard/counters.ts';
 import { Durability } from '../shard/durability.ts';
 import { strikeFront } from '../shard/faults.ts';
-import { commandProducer, replyConsumer } from '../shard/link-rings.ts';
+import { commandProducers, replyConsumer } from '../shard/link-rings.ts';
 import {
   Control,
   controlOf,
@@ -50,7 +50,8 @@ interface Link {
   readonly shard: Shard;
   readonly control: Int32Array;
   readonly doorbell: Doorbell;
-  readonly commands: RingProducer;
+  /** By lane. */
+  readonly commands: readonly RingProducer[];
 }
 
 /**
@@ -85,7 +86,7 @@ export class Front {
       shard: new Shard(memory, worker),
       control: controlOf(own),
       doorbell: new Doorbell(own.sab, own.doorbell),
-      commands: commandProducer(own, front),
+      commands: commandProducers(own, front),
     }));
     this.doorbell = frontDoorbells(memory)[front] as Doorbell;
     this.owners = new Int32Array(memory.owners);
@@ -100,7 +101,7 @@ export class Front {
     });
     this.stages = new StageSampler(memory.stages, front, this.gate);
     this.router = new Router({
-      commands: this.links.map((link) => link.commands),
+      commands: this.links.flatMap((link) => link.commands),
       owners: this.owners,
       clock: options.clock,
       stages: this.stages,

@@ -16,7 +16,8 @@ import type { Clock } from '../base/clock.ts';
 import { SkuHash, segmentOfHash } from '../base/hash.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { add, FrontCell, replyCell } from '../shard/counters.ts';
-import { COMMAND_HEAD_BYTES, commandInfo, Mode } from '../shard/records.ts';
+import { LANES, Lane, laneOf } from '../shard/lanes.ts';
+import { COMMAND_HEAD_BYTES, COMMAND_SETTLED_WORD, commandInfo, Mode } from '../shard/records.ts';
 import type { Connection } from './connections.ts';
 import { decodeAll } from './message.ts';
 import type { StageSampler } from './stage-sampler.ts';
@@ -24,7 +25,7 @@ import type { StageSampler } from './stage-sampler.ts';
 /** The shortest command has an array's header, an op, a request id and an argument. */
 const LEAST_COMMAND_BYTES = 4;
 export interface RouterOptions {
-  /** Command ring of each worker. */
+  /** Command rings: those of the first worker by lane, then those of the next. */
   commands: readonly RingProducer[];
   /** Worker that owns each segment, Int32, shared. */
   owners: Int32Array;
@@ -128,6 +129,7 @@ export class Router {
     this.stages.publish(this.unpublished);
     this.unpublished = 0;
     this.heavy = false;
+    // A worker's settle lane first: who sees a command on a SKU must see those on holds that it has to wait for.
     for (const ring of this.commands) ring.publish();
   }
 
@@ -182,7 +184,8 @@ export class Router {
       }
     }
     const worker = this.owners[segment] as number;
-    const ring = this.commands[worker] as RingProducer;
+    const settle = worker * LANES + Lane.SETTLE;
+    const ring = this.commands[worker * LANES + laneOf(op, connection.vip)] as RingProducer;
     const bytes = peek.end - peek.requestStart;
     const { gate } = this;
     let layer = gate.admit(connection, op, lo, hi, segment, worker);
@@ -203,6 +206,7 @@ export class Router {
     i32[words + 2] = connection.holderHi;
     i32[words + 3] = lo;
     i32[words + 4] = hi;
+    i32[words + COMMAND_SETTLED_WORD] = (this.commands[settle] as RingProducer).position;
     let to = at + COMMAND_HEAD_BYTES;
     for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
     connection.inFlight++;

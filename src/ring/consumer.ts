@@ -84,6 +84,18 @@ export class RingConsumer {
     }
   }
 
+  /** Whether a published record is left for `next`. Looks at shared memory only when none is known of. */
+  look(): boolean {
+    if (this.readPosition !== this.tailSeen) return true;
+    this.tailSeen = Atomics.load(this.header, TAIL_WORD);
+    return this.readPosition !== this.tailSeen;
+  }
+
+  /** Takes back the last `next`, which will return the same record again. */
+  back(): void {
+    this.readPosition = this.recordPosition;
+  }
+
   /** Gives the room of all records that `next` has passed back to the producer, by one store. */
   release(): void {
     if (this.readPosition === this.releasedHead) return;

@@ -1,29 +1,28 @@
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
-import type { LinkMemory, WorkerMemory } from './memory.ts';
+import type { LinkMemory, RingMemory, WorkerMemory } from './memory.ts';
 
-/** A front's end of the command ring towards a worker. */
-export function commandProducer(worker: WorkerMemory, front: number): RingProducer {
-  const { sab, commands, commandRingBytes } = linkOf(worker, front);
-  return new RingProducer(sab, commands, commandRingBytes);
+/** A front's ends of the command rings towards a worker, by lane. */
+export function commandProducers(worker: WorkerMemory, front: number): RingProducer[] {
+  return linkOf(worker, front).commands.map(({ at, bytes }) => new RingProducer(worker.sab, at, bytes));
 }
 
-/** A worker's end of it. */
-export function commandConsumer(worker: WorkerMemory, front: number): RingConsumer {
-  const { sab, commands, commandRingBytes } = linkOf(worker, front);
-  return new RingConsumer(sab, commands, commandRingBytes);
+/** A worker's end of one of them. */
+export function commandConsumer(worker: WorkerMemory, front: number, lane: number): RingConsumer {
+  const { at, bytes } = linkOf(worker, front).commands[lane] as RingMemory;
+  return new RingConsumer(worker.sab, at, bytes);
 }
 
 /** A worker's end of the reply ring towards a front. */
 export function replyProducer(worker: WorkerMemory, front: number): RingProducer {
-  const { sab, replies, replyRingBytes } = linkOf(worker, front);
-  return new RingProducer(sab, replies, replyRingBytes);
+  const { at, bytes } = linkOf(worker, front).replies;
+  return new RingProducer(worker.sab, at, bytes);
 }
 
 /** A front's end of it. */
 export function replyConsumer(worker: WorkerMemory, front: number): RingConsumer {
-  const { sab, replies, replyRingBytes } = linkOf(worker, front);
-  return new RingConsumer(sab, replies, replyRingBytes);
+  const { at, bytes } = linkOf(worker, front).replies;
+  return new RingConsumer(worker.sab, at, bytes);
 }
 
 function linkOf(worker: WorkerMemory, front: number): LinkMemory {

@@ -1,8 +1,13 @@
+import { assert } from '../base/assert.ts';
 import { type SegmentOptions, segmentBytes } from '../core/layout.ts';
 import { DOORBELL_BYTES, Doorbell } from '../ring/doorbell.ts';
 import { ringBytes } from '../ring/layout.ts';
 import { allocateCounters, type CounterMemory } from './counters.ts';
+import { LANE_NAMES, LANES, laneRingBytes } from './lanes.ts';
 import { allocateStages, type StageMemory } from './stage-memory.ts';
+
+/** Most fronts whose positions the control block has room for. */
+export const MAX_FRONTS = 32;
 
 /** Words of a worker's control block. Each has one writer at a time. */
 export const Control = {
@@ -14,32 +19,33 @@ export const Control = {
   MARK: 32,
   /** Low 32 bits of the LSN that the marked segment had before the change. */
   MARK_LSN: 33,
-  /** The front whose command it is. */
-  MARK_FRONT: 34,
+  /** The number of the queue that its command is from, see CommandQueue. */
+  MARK_QUEUE: 34,
   /** The event ring's position behind the last change that was made whole. */
   EVENT_POSITION: 35,
-  /** For each front, a pair of words: positions of its command ring and of its reply ring behind the last command that was answered whole. */
-  POSITIONS: 36,
+  /**
+   * Positions behind the last command that was answered whole: of the reply ring of each front, and of the command ring of each front and
+   * lane.
+   */
+  REPLY_POSITIONS: 36,
+  COMMAND_POSITIONS: 36 + MAX_FRONTS,
   /** Goes up with every duty cycle, also an idle one. */
-  HEARTBEAT: 128,
+  HEARTBEAT: 192,
   /** Commands run, by the worker and by the front for it; wrap around. */
-  COMMANDS: 129,
-  BORROWED: 130,
+  COMMANDS: 193,
+  BORROWED: 194,
   /** The longest turn in which the worker did something, in µs; whoever measures sets it back. */
-  LONGEST_TURN_US: 131,
+  LONGEST_TURN_US: 195,
   /** A fault that a test asks for: see Fault in faults.ts. Its argument. */
-  FAULT: 160,
-  FAULT_SEGMENT: 161,
+  FAULT: 224,
+  FAULT_SEGMENT: 225,
   /** A segment to copy for a snapshot, its number + 1; the worker sets it to 0 when it has. */
-  COPY: 162,
+  COPY: 226,
   /** Words of that copy, 0 when the segment is fenced off; and the event ring's position at it. */
-  COPY_WORDS: 163,
-  COPY_POSITION: 164,
-  WORDS: 192,
+  COPY_WORDS: 227,
+  COPY_POSITION: 228,
+  WORDS: 256,
 } as const;
-
-/** Most fronts whose positions the control block has room for. */
-export const MAX_FRONTS = 32;
 
 /** Words of the block that a front shares with the others and with whoever wakes it. */
 export const FrontControl = {
@@ -71,16 +77,23 @@ export const StorageControl = {
 } as const;
 
 const CONTROL_BYTES = Control.WORDS * 4;
+assert(
+  Control.COMMAND_POSITIONS + MAX_FRONTS * LANES <= Control.HEARTBEAT,
+  'there is a word for the position of every queue',
+);
 const ALIGNMENT = 128;
 
-/** The two rings between one front and one worker, each with one writer and one reader. */
+/** Where a ring lies in its worker's buffer, and how much it holds. */
+export interface RingMemory {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** The rings between one front and one worker, each with one writer and one reader. */
 export interface LinkMemory {
-  /** The worker's buffer. */
-  readonly sab: SharedArrayBuffer;
-  readonly commands: number;
-  readonly commandRingBytes: number;
-  readonly replies: number;
-  readonly replyRingBytes: number;
+  /** By lane. */
+  readonly commands: readonly RingMemory[];
+  readonly replies: RingMemory;
 }
 
 /** Everything that one worker shares with the fronts and the storage thread, in one buffer. */
@@ -123,7 +136,7 @@ export interface EngineOptions {
   workers: number;
   segments: number;
   segment: SegmentOptions;
-  /** Of each pair of a front and a worker; powers of two. */
+  /** Of each pair of a front and a worker; powers of two. Of the command rings, the normal lane's: see laneRingBytes(). */
   commandRingBytes: number;
   replyRingBytes: number;
   /** Given when there is a store. `ringBytes`: event ring of each worker, a power of two. */
@@ -163,22 +176,20 @@ function allocateStorage(options: EngineOptions, gated: boolean): StorageMemory 
 function allocateWorker(options: EngineOptions): WorkerMemory {
   const { fronts, commandRingBytes, replyRingBytes } = options;
   const doorbell = align(CONTROL_BYTES);
-  const links = align(doorbell + DOORBELL_BYTES);
-  const repliesInLink = align(ringBytes(commandRingBytes));
-  const linkBytes = repliesInLink + align(ringBytes(replyRingBytes));
-  const events = links + fronts * linkBytes;
+  let end = align(doorbell + DOORBELL_BYTES);
+  const place = (bytes: number): RingMemory => {
+    const at = end;
+    end += align(ringBytes(bytes));
+    return { at, bytes };
+  };
+  const links = Array.from({ length: fronts }, () => ({
+    commands: LANE_NAMES.map((_, lane) => place(laneRingBytes(lane, commandRingBytes))),
+    replies: place(replyRingBytes),
+  }));
+  const events = end;
   const eventRingBytes = options.events?.ringBytes ?? 0;
   const sab = new SharedArrayBuffer(align(events + (eventRingBytes === 0 ? 0 : ringBytes(eventRingBytes))));
-  return {
-    sab,
-    doorbell,
-    links: Array.from({ length: fronts }, (_, front) => {
-      const commands = links + front * linkBytes;
-      return { sab, commands, commandRingBytes, replies: commands + repliesInLink, replyRingBytes };
-    }),
-    events,
-    eventRingBytes,
-  };
+  return { sab, doorbell, links, events, eventRingBytes };
 }
 
 function align(bytes: number): number {

@@ -6,13 +6,15 @@ import { MAX_COMMAND_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
  *     command   word 0      info: op (4 bits) | count (4) | mode (2) | request id bytes (4) | stage slot (8) | segment (10)
  *               words 1, 2  holder
  *               words 3, 4  the SKU's hash, or the hold's id: low word, high word
- *               byte 20 on  the command's MessagePack from its request id on
+ *               word 5      position of its front's settle ring (see lanes.ts) behind the commands on holds that go before it
+ *               byte 24 on  the command's MessagePack from its request id on
  *
  *     reply     word 0      info: op (4 bits) | mode << 8 (2) | gated << 10 (1) | stage slot << 14 (8) | status << 24 (8)
  *               word 1      when gated: position in the event ring that must be durable before the reply may leave
  *               byte 8 on   the reply's MessagePack, whole
  */
-export const COMMAND_HEAD_BYTES = 20;
+export const COMMAND_HEAD_BYTES = 24;
+export const COMMAND_SETTLED_WORD = 5;
 export const REPLY_HEAD_BYTES = 8;
 
 /** Most payload bytes of either record. */

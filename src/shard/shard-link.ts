@@ -1,22 +1,23 @@
 import { Writer } from '../../protocol/writer.ts';
-import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
+import { CommandQueue } from './command-queue.ts';
 import type { Durability } from './durability.ts';
-import { commandConsumer, replyProducer } from './link-rings.ts';
+import { LANE_NAMES, Lane } from './lanes.ts';
+import { replyProducer } from './link-rings.ts';
 import { Control, controlOf, type EngineMemory } from './memory.ts';
 import { REPLY_RECORD_BYTES } from './records.ts';
 import { StageStamps } from './stage-stamps.ts';
 
-/** A worker's end of the two rings that it shares with one front: commands come out of one, replies go into the other. */
+/** A worker's end of the rings that it shares with one front: commands come out of those of the lanes, replies go into the other. */
 export class ShardLink {
   readonly front: number;
-  readonly commands: RingConsumer;
+  /** By lane. */
+  readonly queues: readonly CommandQueue[];
   readonly replies: RingProducer;
   /** Writes into the reply ring. */
   readonly writer: Writer;
   readonly stamps: StageStamps;
-  /** Words of the control block for the positions behind the last command that was answered whole. */
-  readonly commandWord: number;
+  /** Word of the control block for the position of the replies behind the last command that was answered whole. */
   readonly replyWord: number;
   private readonly control: Int32Array;
   /** The first reply since the front was last thought of: whether it waits for durability, and for which position. */
@@ -28,34 +29,40 @@ export class ShardLink {
     const own = memory.workers[worker];
     if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
     this.front = front;
-    this.commands = commandConsumer(own, front);
-    this.replies = replyProducer(own, front);
+    const replies = replyProducer(own, front);
+    const settle = new CommandQueue(own, front, Lane.SETTLE, replies, undefined);
+    this.replies = replies;
+    this.queues = LANE_NAMES.map((_, lane) =>
+      lane === Lane.SETTLE ? settle : new CommandQueue(own, front, lane, replies, settle.ring),
+    );
     this.stamps = new StageStamps(memory.stages, front);
     this.writer = new Writer(this.replies.u8);
     this.control = controlOf(own);
-    this.commandWord = Control.POSITIONS + 2 * front;
-    this.replyWord = this.commandWord + 1;
+    this.replyWord = Control.REPLY_POSITIONS + front;
   }
 
   /** Takes the rings' positions from shared memory, for a thread that begins to work on them. */
   refresh(): void {
-    this.commands.refresh();
+    for (const { ring } of this.queues) ring.refresh();
     this.replies.refresh();
   }
 
   /** Whether commands wait and can be answered. For who does not hold the lease: reads the positions anew. */
   waiting(): boolean {
-    this.commands.refresh();
-    if (this.commands.fill() === 0) return false;
-    this.replies.refresh();
-    return this.replies.hasRoom(REPLY_RECORD_BYTES);
+    for (const { ring } of this.queues) {
+      ring.refresh();
+      if (!ring.look()) continue;
+      this.replies.refresh();
+      return this.replies.hasRoom(REPLY_RECORD_BYTES);
+    }
+    return false;
   }
 
   /** Makes replies visible to the front, and gives the room of their commands back. */
   publish(): void {
     this.stamps.publish();
     this.replies.publish();
-    this.commands.release();
+    for (const { ring } of this.queues) ring.release();
   }
 
   /** Notes that a reply was written, and that it leaves when the event ring is durable up to `gate`, if it is gated. */
@@ -78,7 +85,7 @@ export class ShardLink {
 
   /** Carries on where the progress of a dead thread ends. */
   resume(): void {
-    this.commands.resumeAt(this.control[this.commandWord] as number);
+    for (const { ring, positionWord } of this.queues) ring.resumeAt(this.control[positionWord] as number);
     this.replies.resumeAt(this.control[this.replyWord] as number);
     this.stamps.forget();
   }

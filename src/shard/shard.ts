@@ -10,8 +10,10 @@ import { GROUP, Prefetch } from '../core/prefetch.ts';
 import { Segment } from '../core/segment.ts';
 import { Doorbell } from '../ring/doorbell.ts';
 import { RingProducer } from '../ring/producer.ts';
+import type { CommandQueue } from './command-queue.ts';
 import { Durability } from './durability.ts';
 import { strike } from './faults.ts';
+import { LANE_NAMES, LANES } from './lanes.ts';
 import { Control, controlOf, type EngineMemory, Lease, StorageControl } from './memory.ts';
 import {
   COMMAND_HEAD_BYTES,
@@ -25,6 +27,7 @@ import {
   REPLY_RECORD_BYTES,
   replyInfo,
 } from './records.ts';
+import { ServiceOrder } from './service-order.ts';
 import { ShardLink } from './shard-link.ts';
 
 /** A worker whose events wait for a store that does not take them answers that a client had better wait this long. */
@@ -37,8 +40,8 @@ const BY_HOLD = OP_SHAPES.map(({ route }) => route === Route.HOLD);
  * little waits, since waking a thread costs more than a few commands. The lease is a word in shared memory; whoever takes it
  * reads the ring positions anew.
  *
- * Every front has a pair of rings of its own. They are served in turn, a group of commands from each, and first come first served
- * within one.
+ * Every front has rings of its own, one for the commands of each lane and one for replies. A group of commands is taken from one of them
+ * at a time, first come first served; ServiceOrder says from which.
  *
  * For each command there is one reply, also when a thread dies over it: behind every command the positions of
  * both rings are written down in the control block, and a mark stands there while a segment is being changed.
@@ -60,7 +63,7 @@ export class Shard {
   private readonly segments: (Segment | undefined)[];
   private readonly head = new CommandHead();
   private readonly cursor = new Cursor();
-  private nextLink = 0;
+  private readonly order: ServiceOrder;
   private nextToExpire = 0;
   /** Whether the group at hand ends with an INSPECT, which takes as long as thousands of other commands. */
   private inspected = false;
@@ -82,6 +85,9 @@ export class Shard {
     this.segments = new Array(memory.segments.length).fill(undefined);
     this.control = controlOf(own);
     this.links = own.links.map((_, front) => new ShardLink(memory, worker, front));
+    this.order = new ServiceOrder(
+      LANE_NAMES.map((_, lane) => this.links.map(({ queues }) => queues[lane] as CommandQueue)),
+    );
     const { storage } = memory;
     this.gated = storage?.gated ?? false;
     this.durability = new Durability(memory);
@@ -147,26 +153,21 @@ export class Shard {
     const segment = Math.abs(mark) - 1;
     const fence = this.events === undefined ? Fence.FOR_GOOD : Fence.UNTIL_REBUILT;
     this.segmentAt(segment).fence(fence, control[Control.MARK_LSN] as number);
-    if (mark > 0) this.refuseNext(this.links[control[Control.MARK_FRONT] as number] as ShardLink);
+    if (mark > 0) this.refuseNext(this.queueAt(control[Control.MARK_QUEUE] as number));
     return segment;
   }
 
-  /** Runs up to `most` commands at one time of the clock, from all fronts in turn. Returns how many; a front whose replies have no room is passed by. */
+  /** Runs up to `most` commands at one time of the clock, in their order of service. Returns how many; a front whose replies have no room is passed by. */
   runCommands(nowMs: number, most: number): number {
     this.time[0] = nowMs;
-    const { links } = this;
+    const { order, links } = this;
     let done = 0;
-    let empty = 0;
-    while (done < most && empty < links.length) {
-      const link = links[this.nextLink] as ShardLink;
-      this.nextLink = this.nextLink + 1 < links.length ? this.nextLink + 1 : 0;
-      const gathered = this.gather(link, Math.min(GROUP, most - done));
-      if (gathered === 0) {
-        empty++;
-        continue;
-      }
-      empty = 0;
-      for (let i = 0; i < gathered; i++) this.runCommand(link, i);
+    while (done < most) {
+      const queue = order.next();
+      if (queue === undefined) break;
+      const link = links[queue.front] as ShardLink;
+      const gathered = this.gather(link, queue, Math.min(GROUP, most - done));
+      for (let i = 0; i < gathered; i++) this.runCommand(link, queue, i);
       done += gathered;
       // Time has passed: the caller looks at the clock, and at what else is due.
       if (this.inspected) break;
@@ -174,25 +175,31 @@ export class Shard {
     return done;
   }
 
-  /** Takes up to `most` commands for which there is room to reply, and has the memory fetch what they will need. Returns how many. */
-  private gather(link: ShardLink, most: number): number {
+  /**
+   * Takes up to `most` commands for which there is room to reply from a queue that is ready, and has the memory fetch what they will need.
+   * Returns how many, at least 1.
+   */
+  private gather(link: ShardLink, queue: CommandQueue, most: number): number {
     const { starts, ends, positions, tags } = this;
-    const { commands, replies } = link;
-    const i32 = commands.i32;
-    // Each reply may need its longest record, and the last one padding besides.
-    const room = replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
-    if (room === 1 && !replies.hasRoom(REPLY_RECORD_BYTES)) return 0;
+    const { ring } = queue;
+    const { i32 } = ring;
+    // Each reply may need its longest record, and the last one padding besides. There is room for one.
+    const room = link.replies.hasRoom((most + 1) * (REPLY_RECORD_BYTES + 8)) ? most : 1;
     let gathered = 0;
     let infos = 0;
     this.inspected = false;
     this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES) ?? true;
     while (gathered < room && !this.inspected) {
-      const at = commands.next();
+      const at = ring.next();
       if (at < 0) break;
+      if (queue.mustWait(at)) {
+        ring.back();
+        break;
+      }
       starts[gathered] = at;
-      ends[gathered] = at + commands.length;
-      tags[gathered] = commands.tag;
-      positions[gathered] = commands.position;
+      ends[gathered] = at + ring.length;
+      tags[gathered] = ring.tag;
+      positions[gathered] = ring.position;
       const words = at >> 2;
       const info = i32[words] as number;
       const op = infoOp(info);
@@ -203,23 +210,22 @@ export class Shard {
       gathered++;
     }
     this.prefetch.run(gathered);
-    if (infoSlot(infos) !== 0) this.noteTaken(link, gathered);
+    if (infoSlot(infos) !== 0) this.noteTaken(link, i32, gathered);
     return gathered;
   }
 
   /** Among the commands gathered some are timed. */
-  private noteTaken(link: ShardLink, gathered: number): void {
-    const { i32 } = link.commands;
+  private noteTaken(link: ShardLink, i32: Int32Array, gathered: number): void {
     for (let i = 0; i < gathered; i++) {
       const slot = infoSlot(i32[(this.starts[i] as number) >> 2] as number);
       if (slot !== 0) link.stamps.take(slot);
     }
   }
 
-  private runCommand(link: ShardLink, i: number): void {
+  private runCommand(link: ShardLink, queue: CommandQueue, i: number): void {
     const { control, cursor, head } = this;
-    const { commands, replies, writer } = link;
-    const { i32 } = commands;
+    const { replies, writer } = link;
+    const { i32, u8 } = queue.ring;
     const at = this.starts[i] as number;
     const words = at >> 2;
     const info = i32[words] as number;
@@ -232,14 +238,14 @@ export class Shard {
     head.hi = i32[words + 4] as number;
     head.requestStart = at + COMMAND_HEAD_BYTES;
     head.requestBytes = infoRequestBytes(info);
-    cursor.reset(commands.u8, head.requestStart + head.requestBytes, this.ends[i] as number);
+    cursor.reset(u8, head.requestStart + head.requestBytes, this.ends[i] as number);
     const reply = replies.claim(REPLY_RECORD_BYTES, this.tags[i] as number);
     writer.pos = reply + REPLY_HEAD_BYTES;
     // Plain stores: a thread that dies is dead before another looks, and the kernel orders that.
     control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
     const segment = this.segmentAt(number);
     control[Control.MARK_LSN] = segment.lsnLow;
-    control[Control.MARK_FRONT] = link.front;
+    control[Control.MARK_QUEUE] = queue.number;
     control[Control.MARK] = number + 1;
     strike(control, number);
     const changes = OP_CHANGES[head.op] as boolean;
@@ -256,7 +262,7 @@ export class Shard {
     replies.i32[(reply >> 2) + 1] = gate;
     replies.trim(writer.pos - reply);
     link.noteReply(gated, gate);
-    this.noteProgress(link, this.positions[i] as number);
+    this.noteProgress(link, queue, this.positions[i] as number);
   }
 
   /** The store does not keep up: nothing may change that it could not be told of. */
@@ -322,34 +328,42 @@ export class Shard {
   }
 
   /** Answers UNKNOWN_OUTCOME to the command in front, which a dead thread was in the middle of. */
-  private refuseNext(link: ShardLink): void {
-    const { commands, replies, writer } = link;
-    const at = commands.next();
+  private refuseNext(queue: CommandQueue): void {
+    const link = this.links[queue.front] as ShardLink;
+    const { replies, writer } = link;
+    const { ring } = queue;
+    const at = ring.next();
     if (at < 0) return;
-    const info = commands.i32[at >> 2] as number;
-    const reply = replies.claim(REPLY_RECORD_BYTES, commands.tag);
+    const info = ring.i32[at >> 2] as number;
+    const reply = replies.claim(REPLY_RECORD_BYTES, ring.tag);
     writer.pos = reply + REPLY_HEAD_BYTES;
     writer.array(2);
-    writer.copy(commands.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));
+    writer.copy(ring.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));
     writer.int32(Status.UNKNOWN_OUTCOME);
     replies.i32[reply >> 2] = replyInfo(info, Status.UNKNOWN_OUTCOME);
     replies.i32[(reply >> 2) + 1] = 0;
     replies.trim(writer.pos - reply);
-    this.noteProgress(link, commands.position);
+    this.noteProgress(link, queue, ring.position);
   }
 
   segmentAt(number: number): Segment {
     return this.segments[number] ?? this.openSegment(number);
   }
 
-  /** Writes down that the commands up to a position of a link's ring are answered. */
-  private noteProgress(link: ShardLink, taken: number): void {
+  /** The queue with a number. */
+  private queueAt(number: number): CommandQueue {
+    const link = this.links[Math.floor(number / LANES)] as ShardLink;
+    return link.queues[number % LANES] as CommandQueue;
+  }
+
+  /** Writes down that the commands up to a position of a queue's ring are answered. */
+  private noteProgress(link: ShardLink, queue: CommandQueue, taken: number): void {
     const { control, events } = this;
     const replied = link.replies.position;
     const reported = events === undefined ? 0 : events.position;
     // A thread is terminated only at a call or at the end of a loop's turn, so these stores happen together.
     control[link.replyWord] = replied;
-    control[link.commandWord] = taken;
+    control[queue.positionWord] = taken;
     control[Control.EVENT_POSITION] = reported;
     control[Control.MARK] = 0;
   }

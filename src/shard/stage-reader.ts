@@ -1,9 +1,11 @@
 import { monotonicMs } from '../base/clock.ts';
-import { ringOccupancy } from '../ring/occupancy.ts';
-import type { EngineMemory } from './memory.ts';
+import { type Occupancy, ringOccupancy } from '../ring/occupancy.ts';
+import { LANE_NAMES, type LaneName } from './lanes.ts';
+import type { EngineMemory, RingMemory } from './memory.ts';
 import { BUCKETS, bucketUpperUs } from './stage-histogram.ts';
 import { FrontStages, histogramStart, IoKind, ThreadTime, threadTimes } from './stage-memory.ts';
 import {
+  type LaneWaiting,
   STAGES,
   type Stage,
   type StageHistogram,
@@ -57,21 +59,39 @@ function readStorage(memory: EngineMemory): ThreadTimes {
 
 function readWorker(memory: EngineMemory, fronts: readonly FrontStages[], worker: number): WorkerStages {
   const own = memory.workers[worker] as EngineMemory['workers'][number];
-  const commands = own.links.map((link) => ringOccupancy(link.sab, link.commands, link.commandRingBytes));
-  const replies = own.links.map((link) => ringOccupancy(link.sab, link.replies, link.replyRingBytes));
-  const { sab, events, eventRingBytes } = own;
+  const { sab, links, events, eventRingBytes } = own;
+  const occupancy = ({ at, bytes }: RingMemory): Occupancy => ringOccupancy(sab, at, bytes);
+  const lanes = LANE_NAMES.map((_, lane) =>
+    links.map(({ commands }) => occupancy(commands[lane] as RingMemory)),
+  );
+  const commands = lanes.flat();
+  const replies = links.map((link) => occupancy(link.replies));
   const histograms = fronts.map((front) => front.histograms(worker));
   return {
     worker,
-    waitingCommands: commands.reduce((sum, ring) => sum + ring.records, 0),
-    waitingReplies: replies.reduce((sum, ring) => sum + ring.records, 0),
-    commandRingFill: Math.max(...commands.map((ring) => ring.fill)),
-    replyRingFill: Math.max(...replies.map((ring) => ring.fill)),
+    waitingCommands: waitingIn(commands),
+    waitingReplies: waitingIn(replies),
+    commandRingFill: fullestOf(commands),
+    replyRingFill: fullestOf(replies),
     eventRingFill: eventRingBytes === 0 ? 0 : ringOccupancy(sab, events, eventRingBytes).fill,
+    lanes: Object.fromEntries(
+      LANE_NAMES.map((name, lane) => {
+        const rings = lanes[lane] as Occupancy[];
+        return [name, { waitingCommands: waitingIn(rings), ringFill: fullestOf(rings) }];
+      }),
+    ) as Record<LaneName, LaneWaiting>,
     stages: Object.fromEntries(
       STAGES.map((stage, i) => [stage, readHistogram(histograms, histogramStart(i))]),
     ) as Record<Stage, StageHistogram>,
   };
+}
+
+function waitingIn(rings: readonly Occupancy[]): number {
+  return rings.reduce((sum, ring) => sum + ring.records, 0);
+}
+
+function fullestOf(rings: readonly Occupancy[]): number {
+  return Math.max(...rings.map((ring) => ring.fill));
 }
 
 /** One stage's histograms of all fronts, added up. */

@@ -1,3 +1,4 @@
+import type { LaneName } from './lanes.ts';
 import { percentileUs } from './stage-histogram.ts';
 
 /**
@@ -36,15 +37,23 @@ export interface ThreadTimes {
   readonly waitsFor?: 'disk' | 'network';
 }
 
+/** What waits in one lane of a worker's commands, over all fronts. */
+export interface LaneWaiting {
+  readonly waitingCommands: number;
+  /** How full its ring is, 0 to 1; the fullest, where there are several fronts. */
+  readonly ringFill: number;
+}
+
 export interface WorkerStages {
   readonly worker: number;
   /** Commands in its rings that it has not answered, and answers that have not left. */
   readonly waitingCommands: number;
   readonly waitingReplies: number;
-  /** How full its rings are, 0 to 1; the fullest, where there are several fronts. */
+  /** How full its rings are, 0 to 1; the fullest, where there are several fronts or lanes. */
   readonly commandRingFill: number;
   readonly replyRingFill: number;
   readonly eventRingFill: number;
+  readonly lanes: Readonly<Record<LaneName, LaneWaiting>>;
   readonly stages: Readonly<Record<Stage, StageHistogram>>;
 }
 

@@ -7,6 +7,7 @@ import { BUSY_RETRY_MS } from '../../src/admission/gate.ts';
 import { Front } from '../../src/front/front.ts';
 import { Doorbell } from '../../src/ring/doorbell.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
+import { Lane } from '../../src/shard/lanes.ts';
 import { commandConsumer } from '../../src/shard/link-rings.ts';
 import { Control, controlOf, Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -48,7 +49,7 @@ function setUp({ borrow = true, ...engine }: Fixture = {}) {
     return {
       shard: new Shard(memory, worker),
       control: controlOf(own),
-      commands: commandConsumer(own, 0),
+      commands: commandConsumer(own, 0, Lane.NORMAL),
       fallAsleep: () => void doorbell.sleepAsync(60_000, () => false),
       sleeps: () => doorbell.isSleeping(),
     };

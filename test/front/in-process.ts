@@ -5,7 +5,7 @@ import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import { frontCounters } from '../../src/shard/counters.ts';
-import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
+import { commandProducers, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
@@ -37,7 +37,7 @@ export class InProcess {
     const stages = new StageSampler(memory.stages, 0, gate);
     const counters = frontCounters(memory.counters, 0);
     this.router = new Router({
-      commands: [commandProducer(own, 0)],
+      commands: commandProducers(own, 0),
       owners: new Int32Array(memory.owners),
       clock: () => this.clock[0],
       stages,

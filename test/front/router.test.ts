@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_BROKEN_FRAMES, MAX_FRAME_BYTES, MAX_IN_FLIGHT, RETRY_LATER_MS } from '../../protocol/limits.ts';
-import { Op, PUSH, Push } from '../../protocol/ops.ts';
+import { Op, opByName, PUSH, Push } from '../../protocol/ops.ts';
 import { Layer, Reason, Status } from '../../protocol/status.ts';
 import { BUSY_RETRY_MS } from '../../src/admission/gate.ts';
 import { SkuHash } from '../../src/base/hash.ts';
@@ -9,9 +9,11 @@ import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters, replyCell } from '../../src/shard/counters.ts';
-import { commandConsumer, commandProducer } from '../../src/shard/link-rings.ts';
+import { Lane } from '../../src/shard/lanes.ts';
+import { commandConsumer, commandProducers } from '../../src/shard/link-rings.ts';
 import {
   COMMAND_HEAD_BYTES,
+  COMMAND_SETTLED_WORD,
   infoCount,
   infoMode,
   infoOp,
@@ -31,14 +33,15 @@ function setUp(fixture: EngineFixture = {}) {
   const owners = new Int32Array(memory.owners);
   const counters = frontCounters(memory.counters, 0);
   const router = new Router({
-    commands: memory.workers.map((own) => commandProducer(own, 0)),
+    commands: memory.workers.flatMap((own) => commandProducers(own, 0)),
     owners,
     clock: () => NOW,
     stages: new StageSampler(memory.stages, 0),
     counters,
     gate: makeGate({ workers: memory.workers.length, segments: SEGMENTS }),
   });
-  const rings = memory.workers.map((own) => commandConsumer(own, 0));
+  const ringsOf = (lane: number) => memory.workers.map((own) => commandConsumer(own, 0, lane));
+  const rings = ringsOf(Lane.NORMAL);
   const connections = new Connections();
   const client = () => {
     const sink = new RecordingSink();
@@ -46,7 +49,7 @@ function setUp(fixture: EngineFixture = {}) {
     const send = (frame: Uint8Array, mode: number = Mode.BINARY) => router.onFrame(connection, frame, mode);
     return { sink, connection, send };
   };
-  return { router, counters, owners, rings, connections, client, ...client() };
+  return { router, counters, owners, rings, ringsOf, connections, client, ...client() };
 }
 
 /** What a record in a command ring says. */
@@ -97,10 +100,10 @@ describe('a command that a worker has to answer', () => {
   });
 
   it.each([0, 1, 2, 3])('goes by the segment in the id of its hold, segment %i', (segment) => {
-    const { send, rings, router } = setUp();
+    const { send, ringsOf, router } = setUp();
     send(frameOf([Op.CONFIRM, 7, holdId(segment)]));
     router.publish();
-    expect(readRecord(rings[segment % 2])).toMatchObject({
+    expect(readRecord(ringsOf(Lane.SETTLE)[segment % 2])).toMatchObject({
       op: Op.CONFIRM,
       segment,
       hi: 9,
@@ -124,6 +127,46 @@ describe('a command that a worker has to answer', () => {
     router.publish();
     expect(router.unpublished).toBe(0);
     expect(rings[0].fill()).toBeGreaterThan(0);
+  });
+
+  it.each<[string, unknown[], number, number]>([
+    ['HOLD', ['pen', 1, 1000], Lane.NORMAL, Lane.VIP],
+    ['STOCK', ['pen', 1, 10], Lane.NORMAL, Lane.VIP],
+    ['READ', ['pen'], Lane.NORMAL, Lane.VIP],
+    ['INSPECT', [0], Lane.NORMAL, Lane.NORMAL],
+    ['CONFIRM', [holdId(0)], Lane.SETTLE, Lane.SETTLE],
+    ['RELEASE', [holdId(0)], Lane.SETTLE, Lane.SETTLE],
+    ['EXTEND', [holdId(0), 1000], Lane.SETTLE, Lane.SETTLE],
+    ['RETURN', [holdId(0)], Lane.SETTLE, Lane.SETTLE],
+    ['READ_HOLD', [holdId(0)], Lane.SETTLE, Lane.SETTLE],
+  ])('has the lane of its op, and of its connection: %s', (name, args, lane, laneOfVip) => {
+    for (const [vip, wanted] of [
+      [false, lane],
+      [true, laneOfVip],
+    ] as const) {
+      const { send, ringsOf, router, connection } = setUp({ workers: 1 });
+      connection.vip = vip;
+      send(frameOf([opByName(name), 7, ...args]));
+      router.publish();
+      const ops = [Lane.SETTLE, Lane.VIP, Lane.NORMAL].map((at) => readRecord(ringsOf(at)[0])?.op);
+      expect(ops).toEqual([0, 1, 2].map((at) => (at === wanted ? opByName(name) : undefined)));
+    }
+  });
+
+  it('says how far the commands on holds of its worker had come', () => {
+    const { send, ringsOf, router } = setUp();
+    const confirm = (id: number, segment: number) => [Op.CONFIRM, id, holdId(segment)];
+    // One of another worker does not matter.
+    send(frameOf(confirm(1, 0), [Op.READ, 2, skuIn(0, SEGMENTS)], confirm(3, 0), confirm(4, 1)));
+    send(frameOf([Op.READ, 5, skuIn(0, SEGMENTS)]));
+    router.publish();
+    const settle = ringsOf(Lane.SETTLE)[0];
+    const ends = [1, 2].map(() => {
+      readRecord(settle);
+      return settle.position;
+    });
+    const normal = ringsOf(Lane.NORMAL)[0];
+    expect([1, 2].map(() => normal.i32[(normal.next() >> 2) + COMMAND_SETTLED_WORD])).toEqual(ends);
   });
 
   it('stays in order with those before and behind it', () => {

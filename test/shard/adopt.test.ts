@@ -4,6 +4,7 @@ import { Status } from '../../protocol/status.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { TICK_MS } from '../../src/core/layout.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
+import { Lane } from '../../src/shard/lanes.ts';
 import { Control, Lease } from '../../src/shard/memory.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 import { NOW, work } from '../front/fixtures.ts';
@@ -13,6 +14,9 @@ const COMMANDS = 40;
 const HOLDS = Array.from({ length: COMMANDS }, (_, i) => [Op.HOLD, i + 1, sku(i % SEGMENTS), 1, 1000]);
 
 class Death extends Error {}
+
+/** The ring in which the HOLDs lie. */
+const normal = (thread: Shard) => thread.links[0].queues[Lane.NORMAL].ring;
 
 /** Makes the n-th call (from 1) of a method the last thing that its thread does, before or behind the call. */
 function dieAt<Name extends string>(
@@ -74,26 +78,18 @@ function expectWhole(rig: Rig, fenced: number): void {
 
 describe('a thread that dies between commands', () => {
   it.each<[string, number, (thread: Shard) => void]>([
-    ['before the first', 0, (thread) => dieAt(thread.links[0].commands, 'next', 1)],
-    ['while it gathers', 0, (thread) => dieAt(thread.links[0].commands, 'next', 7)],
-    [
-      'while it gathers more, with replies not published',
-      16,
-      (thread) => dieAt(thread.links[0].commands, 'next', 20),
-    ],
+    ['before the first', 0, (thread) => dieAt(normal(thread), 'next', 1)],
+    ['while it gathers', 0, (thread) => dieAt(normal(thread), 'next', 7)],
+    ['while it gathers more, with replies not published', 16, (thread) => dieAt(normal(thread), 'next', 20)],
     ['before it publishes', 30, (thread) => dieAt(thread.links[0].replies, 'publish', 1)],
     [
       'when the replies are out and the commands are not given back',
       30,
-      (thread) => dieAt(thread.links[0].commands, 'release', 1),
+      (thread) => dieAt(normal(thread), 'release', 1),
     ],
-    ['when both are out', 30, (thread) => dieAt(thread.links[0].commands, 'release', 1, 'behind')],
+    ['when both are out', 30, (thread) => dieAt(normal(thread), 'release', 1, 'behind')],
     ['before its last publication', COMMANDS, (thread) => dieAt(thread.links[0].replies, 'publish', 2)],
-    [
-      'before it gives the last commands back',
-      COMMANDS,
-      (thread) => dieAt(thread.links[0].commands, 'release', 2),
-    ],
+    ['before it gives the last commands back', COMMANDS, (thread) => dieAt(normal(thread), 'release', 2)],
   ])('leaves nothing undone and nothing done twice: %s', (_name, done, prepare) => {
     const { rig, fenced, published, replies } = runAndDie(prepare);
     expect(fenced).toBe(-1);

@@ -6,7 +6,7 @@ import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters } from '../../src/shard/counters.ts';
-import { commandProducer, replyConsumer } from '../../src/shard/link-rings.ts';
+import { commandProducers, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
@@ -46,7 +46,7 @@ export class Rig {
     const [own] = this.memory.workers;
     this.fronts = this.memory.fronts.map((_, front) => ({
       router: new Router({
-        commands: this.memory.workers.map((worker) => commandProducer(worker, front)),
+        commands: this.memory.workers.flatMap((worker) => commandProducers(worker, front)),
         owners: new Int32Array(this.memory.owners),
         clock: () => NOW,
         stages: new StageSampler(this.memory.stages, front),
@@ -65,10 +65,11 @@ export class Rig {
     return new Shard(this.memory, 0);
   }
 
-  /** Puts commands into a front's ring, from a connection of their own. Returns its index, which is their tag. */
-  send(commands: unknown[][], mode: number = Mode.BINARY, front = 0): number {
+  /** Puts commands into a front's rings, from a connection of their own. Returns its index, which is their tag. */
+  send(commands: unknown[][], mode: number = Mode.BINARY, front = 0, vip = false): number {
     const { router } = this.fronts[front];
     const connection = this.connections.add(this.sink, HOLDER.lo, HOLDER.hi);
+    connection.vip = vip;
     router.onFrame(connection, frameOf(...commands), mode);
     if (this.sink.frames.length > 0)
       throw new Error(`the router answered ${JSON.stringify(this.sink.messages)}`);
@@ -96,11 +97,13 @@ export class Rig {
     return taken;
   }
 
-  /** Runs commands to their end. Returns the replies without their request ids. */
+  /** Runs commands to their end. Returns the replies in the commands' order, without their request ids. */
   call(commands: unknown[][], nowMs = NOW): unknown[][] {
     this.send(commands.map(([op, ...args], i) => [op, i + 1, ...args]));
     work(this.shard, nowMs);
-    return this.take().map(({ reply }) => reply.slice(1));
+    // Those on holds are answered before the others.
+    const replies = this.take().map(({ reply }) => reply as [number, ...unknown[]]);
+    return replies.sort(([one], [other]) => one - other).map(([, ...answer]) => answer);
   }
 
   /** Stocks one SKU in every segment. */

@@ -44,8 +44,8 @@ describe('running commands', () => {
     const rig = new Rig();
     rig.stockAll();
     const kinds = [
-      { mode: Mode.JSON, op: Op.HOLD, args: [sku(0), 1, 1000], status: Status.OK },
       { mode: Mode.BINARY, op: Op.EXTEND, args: [2 ** 40, 1000], status: Status.UNKNOWN_HOLD },
+      { mode: Mode.JSON, op: Op.HOLD, args: [sku(0), 1, 1000], status: Status.OK },
       { mode: Mode.INTERNAL, op: Op.INSPECT, args: [3], status: Status.OK },
       { mode: Mode.JSON_NAMES, op: Op.STOCK, args: [sku(1), 0, -2_000_000], status: Status.STOCK_LIMIT },
     ];

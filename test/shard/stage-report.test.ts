@@ -96,6 +96,7 @@ describe('two reports', () => {
     for (const us of times) buckets[bucketOf(us)]++;
     return { count: times.length, sumUs: times.reduce((sum, us) => sum + us, 0), buckets };
   };
+  const empty = { waitingCommands: 0, ringFill: 0 };
   const report = (atMs: number, queues: number[][], busyUs: number): StageReport => ({
     atMs,
     fronts: 1,
@@ -112,6 +113,7 @@ describe('two reports', () => {
       commandRingFill: 0.5,
       replyRingFill: 0,
       eventRingFill: 0,
+      lanes: { settle: empty, vip: empty, normal: { waitingCommands: atMs, ringFill: 0.5 } },
       stages: {
         read: histogram([]),
         queue: histogram(queue),

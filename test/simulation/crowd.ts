@@ -7,7 +7,7 @@ import { Mode } from '../../src/shard/records.ts';
 import { type Command, CommandMaker, describe } from './commands.ts';
 import type { SimEngine } from './engine.ts';
 import type { Judge } from './judge.ts';
-import type { Scenario } from './scenario.ts';
+import { type Scenario, VIPS } from './scenario.ts';
 import { Session } from './session.ts';
 import type { Trace } from './trace.ts';
 
@@ -203,6 +203,7 @@ export class Crowd {
     const name = Buffer.from(holder);
     this.hash.run(name, 0, name.length);
     session.connection = engine.fronts[session.front].connections.add(session, this.hash.lo, this.hash.hi);
+    session.connection.vip = VIPS.has(holder);
     const { index } = session.connection;
     const place = `${session.front}:${index}`;
     if (this.usedPlaces.has(place)) this.world.count('index-reused');

@@ -3,9 +3,10 @@ import { Front } from '../../src/front/front.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { Fault, plantFault } from '../../src/shard/faults.ts';
+import { LANE_NAMES } from '../../src/shard/lanes.ts';
 import {
   commandConsumer,
-  commandProducer,
+  commandProducers,
   replyConsumer,
   replyProducer,
 } from '../../src/shard/link-rings.ts';
@@ -170,13 +171,15 @@ export class SimEngine {
   countRings(): void {
     const { ringStart } = this.scenario;
     for (const own of this.memory.workers) {
-      for (const [front, { commandRingBytes, replyRingBytes }] of own.links.entries()) {
-        const commands = commandProducer(own, front).position;
+      for (const [front, link] of own.links.entries()) {
         const replies = replyProducer(own, front).position;
-        if (((commands - ringStart) | 0) > commandRingBytes) this.count('command-ring-wrapped');
-        if (((replies - ringStart) | 0) > replyRingBytes) this.count('reply-ring-wrapped');
-        if (ringStart > 0 && commands < 0) this.count('position-past-2^31');
-        if (ringStart < 0 && commands >= 0) this.count('position-past-2^32');
+        if (((replies - ringStart) | 0) > link.replies.bytes) this.count('reply-ring-wrapped');
+        for (const [lane, { position }] of commandProducers(own, front).entries()) {
+          const name = LANE_NAMES[lane];
+          if (((position - ringStart) | 0) > link.commands[lane].bytes) this.count(`${name}-ring-wrapped`);
+          if (ringStart > 0 && position < 0) this.count('position-past-2^31');
+          if (ringStart < 0 && position >= 0) this.count('position-past-2^32');
+        }
       }
     }
   }
@@ -220,12 +223,14 @@ export class SimEngine {
     const own = this.memory.workers[worker];
     const control = controlOf(own);
     for (const front of own.links.keys()) {
-      for (const end of [commandProducer, commandConsumer, replyProducer, replyConsumer]) {
-        end(own, front).resumeAt(position);
-      }
+      for (const end of [replyProducer, replyConsumer]) end(own, front).resumeAt(position);
       const link = new ShardLink(this.memory, worker, front);
-      control[link.commandWord] = position;
       control[link.replyWord] = position;
+      for (const ring of commandProducers(own, front)) ring.resumeAt(position);
+      for (const { lane, positionWord } of link.queues) {
+        commandConsumer(own, front, lane).resumeAt(position);
+        control[positionWord] = position;
+      }
     }
     const { storage } = this.memory;
     if (storage === undefined) return;

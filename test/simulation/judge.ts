@@ -8,17 +8,18 @@ import { Header } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
 import type { Front } from '../../src/front/front.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
+import { LANE_NAMES, Lane, laneOf } from '../../src/shard/lanes.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
 import { type Command, describe } from './commands.ts';
 import { hasEventRoom } from './event-ring.ts';
 import { SegmentHistory } from './history.ts';
 import { Ledger } from './ledger.ts';
-import { bytesOf, Lines } from './lines.ts';
+import { bytesOf, type LanePair, Lines } from './lines.ts';
 import { isEqual, SegmentModel } from './model.ts';
 import type { Sent, Session } from './session.ts';
 import type { HoldRecord } from './shelf.ts';
-import type { Observer, RingPair } from './tap.ts';
+import type { Observer } from './tap.ts';
 
 /** Something that must not happen, and which promise it breaks. */
 export interface Violation {
@@ -111,7 +112,7 @@ export class Judge implements Observer {
     for (const [at, fits] of claims.entries()) {
       const sent = wanted[at];
       if (sent === undefined) return;
-      const line = this.lines.of({ worker: this.owners[sent.command.segment], front: session.front });
+      const line = this.lines.of(this.placeOf(sent));
       const bytes = bytesOf(sent.command);
       if (fits) {
         line.waiting.push(sent);
@@ -120,7 +121,7 @@ export class Judge implements Observer {
         this.count('busy');
         // At most one gap at the ring's end is in use and one would be made, neither longer than a record.
         const most = line.waitingBytes + line.appliedBytes + bytes + 2 * LONGEST_RECORD;
-        if (most <= this.memory.workers[0].links[0].commandRingBytes) {
+        if (most <= line.ringBytes) {
           this.violate('busy', `a ring with ${line.waitingBytes} + ${line.appliedBytes} bytes has no room`);
         }
         if (session.open && session.outstanding.has(sent.command.request))
@@ -129,19 +130,22 @@ export class Judge implements Observer {
     }
   }
 
-  answered(pair: RingPair, tag: number, reply: unknown[], now: number, refused: boolean): void {
-    const { worker, front } = pair;
+  answered(pair: LanePair, tag: number, reply: unknown[], now: number, refused: boolean): void {
+    const { worker, front, lane } = pair;
     const line = this.lines.of(pair);
     const sent = line.waiting.shift();
     const [request, ...answer] = reply;
     if (sent === undefined || sent.command.request !== request || sent.session.connection.index !== tag) {
       this.violate(
         'order',
-        `worker ${worker} answers request ${request} of ${tag} at front ${front}, which is not the next one`,
+        `worker ${worker} answers request ${request} of ${tag} at front ${front}, which is not the next one in its ${LANE_NAMES[lane]} lane`,
       );
       return;
     }
     const { command, session } = sent;
+    if (lane !== Lane.SETTLE && this.lines.isHeldBack(pair, sent))
+      this.violate('order', `${describe(command)} went before a command on a hold that was sent before it`);
+    this.count(`lane-${LANE_NAMES[lane]}`);
     line.waitingBytes -= bytesOf(command);
     line.appliedBytes += bytesOf(command);
     sent.applied = answer;
@@ -176,7 +180,7 @@ export class Judge implements Observer {
     this.histories[segment].whole = this.histories[segment].lsn;
   }
 
-  published(pair: RingPair): void {
+  published(pair: LanePair): void {
     this.lines.of(pair).appliedBytes = 0;
   }
 
@@ -314,6 +318,12 @@ export class Judge implements Observer {
 
   private openOnes(): HoldRecord[] {
     return this.models.flatMap((model) => (model.fenced ? [] : model.overdue(-Infinity)));
+  }
+
+  /** The ring that a command belongs into. */
+  private placeOf({ command, session }: Sent): LanePair {
+    const lane = laneOf(command.op, session.connection.vip);
+    return { worker: this.owners[command.segment], front: session.front, lane };
   }
 
   private newModel(number: number): SegmentModel {

@@ -4,6 +4,8 @@ import { HoldState } from '../../protocol/ops.ts';
 import { Header, Hold, Key, Sku } from '../../src/core/layout.ts';
 import type { Segment } from '../../src/core/segment.ts';
 import type { Connection } from '../../src/front/connections.ts';
+import type { CommandQueue } from '../../src/shard/command-queue.ts';
+import { LANES, Lane } from '../../src/shard/lanes.ts';
 import { Control } from '../../src/shard/memory.ts';
 import type { Mutation } from './engine.ts';
 import { replace } from './tap.ts';
@@ -206,7 +208,7 @@ export const KNOWN_BAD: readonly KnownBad[] = [
       replace(shard, 'adopt', (adopt) => (as) => {
         for (const link of shard.links) {
           link.refresh();
-          shard.control[link.commandWord] = link.commands.position;
+          for (const { ring, positionWord } of link.queues) shard.control[positionWord] = ring.position;
           shard.control[link.replyWord] = link.replies.position;
         }
         return adopt(as);
@@ -216,18 +218,60 @@ export const KNOWN_BAD: readonly KnownBad[] = [
   {
     name: 'who takes over leaves the command unanswered that the dead thread was in',
     kinds: ['fence', 'order', 'reply', 'stuck'],
-    shard: (shard) => replaceAny(shard, 'refuseNext', (_refuse, link) => void link.commands.next()),
+    shard: (shard) => replaceAny(shard, 'refuseNext', (_refuse, queue) => void queue.ring.next()),
   },
   {
     name: 'who takes over answers at the first front what the dead thread was in for another',
     kinds: ['fence', 'order', 'reply', 'stuck'],
-    shard: (shard) => replaceAny(shard, 'refuseNext', (refuse) => refuse(shard.links[0])),
+    shard: (shard) =>
+      replaceAny(shard, 'refuseNext', (refuse, { lane }) => refuse(shard.links[0].queues[lane])),
+  },
+  {
+    name: 'who takes over answers in the normal lane what the dead thread was in for another',
+    kinds: ['fence', 'order', 'reply', 'stuck'],
+    shard: (shard) =>
+      replaceAny(shard, 'refuseNext', (refuse, { front }) => refuse(shard.links[front].queues[Lane.NORMAL])),
+  },
+  {
+    name: 'who takes over forgets how far a lane had got',
+    kinds: ['model', 'order', 'reply'],
+    shard: (shard) => {
+      replace(shard, 'adopt', (adopt) => (as) => {
+        for (const link of shard.links) {
+          const { ring, positionWord } = link.queues[Lane.SETTLE];
+          ring.refresh();
+          shard.control[positionWord] = ring.position;
+        }
+        return adopt(as);
+      });
+    },
+  },
+  {
+    name: "new holds and commands on those that exist have each other's lanes",
+    kinds: ['order'],
+    front: ({ router }) => {
+      const { commands } = router as Inside;
+      for (let at = 0; at < commands.length; at += LANES)
+        commands.splice(at, LANES, ...commands.slice(at, at + LANES).reverse());
+    },
+  },
+  {
+    name: 'a HOLD does not wait for the commands on holds before it',
+    kinds: ['order'],
+    shard: (shard) => {
+      for (const { queues } of shard.links) {
+        for (const queue of queues) replaceAny(queue, 'mustWait', () => false);
+      }
+    },
   },
   {
     name: 'a worker serves its first front alone',
     kinds: ['stuck'],
     shard: (shard) =>
-      replaceAny(shard, 'gather', (gather, link, most) => (link.front === 0 ? gather(link, most) : 0)),
+      replaceAny((shard as Inside).order, 'next', (next) => {
+        const queue = next() as CommandQueue | undefined;
+        return queue?.front === 0 ? queue : undefined;
+      }),
   },
   {
     name: 'a segment stays in service after a death in the middle of a change',

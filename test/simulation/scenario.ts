@@ -50,6 +50,8 @@ const NAMES = ['a', 'sku-2', 'b'.repeat(31), 'Größe-ß', 'c'.repeat(64), '\u{1
 /** Together with those enough for a segment's index to grow. */
 const MORE_NAMES = Array.from({ length: 30 }, (_, at) => `n-${at}`);
 const HOLDERS = ['ann', 'bob', 'cy', 'dee', 'eve', 'fay', 'gus'];
+/** Holders whose connections have the claim `vip`. */
+export const VIPS: ReadonlySet<string> = new Set(['bob', 'eve']);
 const MODES = [Mode.BINARY, Mode.BINARY, Mode.BINARY, Mode.JSON, Mode.JSON_NAMES];
 /** Positions that are multiples of 8 shortly before an int32 changes its sign, and before it comes back to 0. */
 const RING_STARTS = [0, 0, 0x7fffff00 | 0, 0xfffff800 | 0];

@@ -1,10 +1,12 @@
 import { HoldState } from '../../protocol/ops.ts';
 import type { Segment } from '../../src/core/segment.ts';
 import { decodeAll } from '../../src/front/message.ts';
+import { LANES } from '../../src/shard/lanes.ts';
 import { Control, Lease } from '../../src/shard/memory.ts';
 import { REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 import type { ShardLink } from '../../src/shard/shard-link.ts';
+import type { LanePair } from './lines.ts';
 
 /** The rings between a worker and a front. */
 export interface RingPair {
@@ -15,15 +17,15 @@ export interface RingPair {
 /** What there is to see of a shard's work, at the moment when it happens. */
 export interface Observer {
   /** A command was applied, or refused by who took over from a dead thread, and its reply written whole, though not published yet. */
-  answered(line: RingPair, tag: number, reply: unknown[], now: number, refused: boolean): void;
+  answered(line: LanePair, tag: number, reply: unknown[], now: number, refused: boolean): void;
   /** A segment was told the time, outside of commands. */
   advanced(segment: number, now: number): void;
   /** That is over, with all that it changed. */
   wholeAgain(segment: number): void;
   /** A segment ended the hold in a slot because its deadline came; `now` is the time of the command that brought it to light, or 0. */
   expired(segment: number, slot: number, now: number): void;
-  /** Replies were published and the room of their commands given back. */
-  published(line: RingPair): void;
+  /** Replies were published and the room of their commands in a lane given back. */
+  published(line: LanePair): void;
   /**
    * Somebody took over from a dead thread. The segment that was fenced off and the one that the death had struck, or -1; and
    * whether it had struck in a command, which then is answered on the dead thread's behalf.
@@ -100,8 +102,8 @@ export class Tap {
     return shard;
   }
 
-  private watchLink({ front, replies, commands }: ShardLink, shard: Shard): void {
-    const line = { worker: this.worker, front };
+  private watchLink({ front, replies, queues }: ShardLink, shard: Shard): void {
+    const pair = { worker: this.worker, front };
     let start = 0;
     let tag = 0;
     replace(replies, 'claim', (claim) => (bytes, forTag) => {
@@ -113,7 +115,8 @@ export class Tap {
       if (this.goesOff('reply')) this.die('after-command', markedSegment(shard));
       trim(bytes);
       const [reply] = decodeAll(replies.u8.slice(start + REPLY_HEAD_BYTES, start + bytes));
-      this.observer.answered(line, tag, reply as unknown[], this.now, this.adopting);
+      const lane = shard.control[Control.MARK_QUEUE] % LANES;
+      this.observer.answered({ ...pair, lane }, tag, reply as unknown[], this.now, this.adopting);
     });
     // The front's own death here would be the process's.
     const byWorker = (): boolean => shard.control[Control.LEASE] === Lease.WORKER;
@@ -121,11 +124,13 @@ export class Tap {
       if (byWorker() && replies.unpublished && this.goesOff('batch')) this.die('unpublished', -1);
       publish();
     });
-    replace(commands, 'release', (release) => () => {
-      if (byWorker() && this.goesOff('publish')) this.die('in-publish', -1);
-      release();
-      this.observer.published(line);
-    });
+    for (const { ring, lane } of queues) {
+      replace(ring, 'release', (release) => () => {
+        if (byWorker() && this.goesOff('publish')) this.die('in-publish', -1);
+        release();
+        this.observer.published({ ...pair, lane });
+      });
+    }
   }
 
   private watchSegment(segment: Segment, shard: Shard): Segment {

@@ -139,7 +139,8 @@ export class SimWorker {
     const { shard, world } = this;
     const most = world.prng.oneIn(3) ? 256 : 1 + world.prng.below(12);
     const done = shard.runCommands(this.now, most);
-    if (done < most && shard.links.some(({ commands }) => commands.fill() > 0)) world.count('replies-full');
+    const left = shard.links.some(({ queues }) => queues.some(({ ring }) => ring.fill() > 0));
+    if (done < most && left) world.count('replies-full');
     return done;
   }
 
