@@ -179,7 +179,12 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     86_400_000,
     'longest whole life of a hold, extensions included',
   ),
-  commandRingBytes: size(64 * KIB, GIB, 4 * MIB, 'command ring of each front and worker, a power of two'),
+  commandRingBytes: size(
+    64 * KIB,
+    GIB,
+    4 * MIB,
+    'ring of each front and worker for commands of the normal lane, a power of two; other lanes have less',
+  ),
   replyRingBytes: size(64 * KIB, GIB, 8 * MIB, 'reply ring of each front and worker, a power of two'),
   maxConnections: count('sockets', 1, 1_000_000, 20_000, 'WebSocket connections at once; more are refused'),
   maxBackpressureBytes: size(

@@ -5,7 +5,7 @@ import type { Answer, Possible } from './hold-states.ts';
 /** What a client sent, and what it heard: a line of its log. */
 export interface Entry {
   readonly holder: string;
-  /** Which of the holder's connections; what is sent over one is carried out in that order. */
+  /** Which of the holder's connections; what is sent over one on a hold is carried out in that order. */
   readonly lane: number;
   readonly op: number;
   readonly args: readonly unknown[];
