@@ -177,3 +177,9 @@ export function authReasonName(reason: number): string {
 /** What a token lets its bearer do, as bits. */
 export const Scope = { HOLD: 1, STOCK: 2, ADMIN: 4 } as const;
 export type ScopeName = keyof typeof Scope;
+
+/** Name of one scope, as a token says it. */
+export function scopeName(scope: number): string {
+  const name = Object.entries(Scope).find(([, bit]) => bit === scope)?.[0];
+  return name?.toLowerCase() ?? `scope ${scope}`;
+}

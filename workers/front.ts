@@ -3,4 +3,4 @@ import type { FrontEndOptions } from '../src/front/front-end.ts';
 import { frontThread } from '../src/front/front-thread.ts';
 
 if (parentPort === null) throw new Error('a front on a thread of its own is started by the server');
-frontThread(workerData as FrontEndOptions, parentPort);
+await frontThread(workerData as FrontEndOptions, parentPort);

@@ -11,7 +11,8 @@ export function configOption(): Option {
 
 /** The flag of a setting, as `--help` shows it. */
 export function settingOption(setting: Setting): Option {
-  return new Option(`${setting.flag} <${placeholder(setting)}>`, describe(setting));
+  const value = setting.type === 'switch' ? '' : ` <${placeholder(setting)}>`;
+  return new Option(`${setting.flag}${value}`, describe(setting));
 }
 
 const PLACEHOLDERS = {
@@ -24,6 +25,8 @@ const PLACEHOLDERS = {
   text: 'text',
   words: 'words',
   'key-sources': 'sources',
+  list: 'list',
+  switch: '',
 };
 
 function placeholder(setting: Setting): string {
@@ -35,11 +38,12 @@ export function describe(setting: Setting): string {
   return `${setting.help} (${[bounds(setting), `default: ${setting.defaultText}`, `env: ${setting.env}`].filter((part) => part !== '').join('; ')})`;
 }
 
-function bounds({ type, min, max, unit, choices }: Setting): string {
+function bounds({ type, min, max, unit, choices, forms }: Setting): string {
   if (type === 'count') return `${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
   if (type === 'duration') return `${formatDuration(min)} to ${formatDuration(max)}, a bare number is ms`;
   if (type === 'size') return `${formatSize(min)} to ${formatSize(max)}, a bare number is bytes`;
   if (type === 'words') return choices.join(', ');
+  if (type === 'list') return forms;
   if (type === 'key-sources') return SOURCE_FORMS;
   return '';
 }

@@ -1,5 +1,12 @@
 import { OP_SHAPES } from '../../protocol/ops.ts';
-import { authReasonName, layerName, reasonName, Scope, Status, statusName } from '../../protocol/status.ts';
+import {
+  authReasonName,
+  layerName,
+  reasonName,
+  Status,
+  scopeName,
+  statusName,
+} from '../../protocol/status.ts';
 import { type ErrorDetails, HoldfastError, type RefusalCode } from './errors.ts';
 import type { Request } from './requests.ts';
 
@@ -175,8 +182,7 @@ function explainAdmission(details: Record<string, number | string>, status: numb
   if (typeof layer === 'number') details.layer = layerName(layer);
   if (status === Status.UNAUTHENTICATED && typeof reason === 'number')
     details.reason = authReasonName(reason);
-  const name = Object.entries(Scope).find(([, bit]) => bit === scope)?.[0];
-  if (name !== undefined) details.scope = name.toLowerCase();
+  if (typeof scope === 'number') details.scope = scopeName(scope);
 }
 
 /** Puts names in the place of the numbers of a reason and of the index of an element. */

@@ -1,4 +1,5 @@
 import { Mode } from '../shard/records.ts';
+import { type Caller, identify } from './caller.ts';
 import type { Connection, Sink } from './connections.ts';
 import type { Front } from './front.ts';
 import { encode } from './message.ts';
@@ -6,22 +7,21 @@ import { encode } from './message.ts';
 /** A command that the server sends itself, for an HTTP request: takes a place among the connections until it is answered. */
 export class Call implements Sink {
   private readonly front: Front;
-  private readonly holderLo: number;
-  private readonly holderHi: number;
+  private readonly caller: Caller;
   private connection: Connection | undefined;
   private answered: ((reply: unknown[]) => void) | undefined;
 
-  constructor(front: Front, holderLo: number, holderHi: number) {
+  constructor(front: Front, caller: Caller) {
     this.front = front;
-    this.holderLo = holderLo;
-    this.holderHi = holderHi;
+    this.caller = caller;
   }
 
   /** Sends one command; `then` gets its reply, later or at once. One at a time. */
   run(command: unknown[], then: (reply: unknown[]) => void): void {
-    const { front } = this;
+    const { front, caller } = this;
     this.answered = then;
-    this.connection = front.connections.add(this, this.holderLo, this.holderHi);
+    this.connection = front.connections.add(this, caller.holderLo, caller.holderHi);
+    identify(this.connection, caller);
     front.onFrame(this.connection, encode(command), Mode.INTERNAL);
   }
 

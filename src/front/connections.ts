@@ -10,6 +10,13 @@ export interface Sink {
   close(code: number, reason: string): void;
 }
 
+/** Stands in for a socket that is not open yet, or is no more: what is sent to it is lost, as it would be on the wire. */
+export const CLOSED_SINK: Sink = {
+  send() {},
+  sendDecoded() {},
+  close() {},
+};
+
 /** A client as the front sees it. The rings name it by its index. */
 export class Connection {
   readonly index: number;

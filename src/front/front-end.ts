@@ -1,4 +1,6 @@
 import type { AckLevel } from '../../protocol/ack.ts';
+import { Authenticator, type AuthOptions } from '../auth/authenticator.ts';
+import type { OnNote } from '../auth/key-source.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
 import type { Log } from '../log/events.ts';
 import { Collector } from '../metrics/collector.ts';
@@ -9,8 +11,11 @@ import { Front } from './front.ts';
 import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
 import { LoopWatch } from './loop-watch.ts';
+import { originCheck } from './origin.ts';
+import { Sessions } from './session.ts';
 import { SocketCount } from './socket-count.ts';
 import { SocketServer } from './socket-server.ts';
+import { BoundedCheck, type TokenCheck } from './token-check.ts';
 
 /** Can be handed to a thread as it is. */
 export interface FrontEndOptions {
@@ -29,6 +34,12 @@ export interface FrontEndOptions {
   maxBackpressureBytes: number;
   /** A store that makes nothing durable for this long stands still. */
   storeStallMs: number;
+  /** How tokens are checked; undefined where nobody is asked for one. */
+  auth: AuthOptions | undefined;
+  /** A connection has a valid token by then, or is closed. */
+  authDeadlineMs: number;
+  /** See originCheck(). */
+  allowedOrigins: readonly string[];
 }
 
 export interface FrontEndHooks {
@@ -38,6 +49,12 @@ export interface FrontEndHooks {
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
   /** Takes what is worth a line in the log. */
   log: Log;
+}
+
+/** What checks a front's tokens; undefined where nobody is asked for one. Rejects with AuthSetupError where keys or revocations cannot be used. */
+export function openAuthenticator(auth: AuthOptions | undefined, log: Log): Promise<TokenCheck> | undefined {
+  const onNote: OnNote = ({ level, message }) => log({ event: 'auth-note', level, detail: message });
+  return auth && Authenticator.open(auth, { onNote });
 }
 
 const DRAIN_POLL_MS = 5;
@@ -52,27 +69,38 @@ export class FrontEnd {
   readonly sockets: SocketServer;
   private readonly stallTimer: NodeJS.Timeout | undefined;
   private readonly watch: LoopWatch;
+  private readonly sessions: Sessions | undefined;
 
-  constructor(options: FrontEndOptions, hooks: FrontEndHooks) {
-    const { memory, front, borrow, gate, storeStallMs } = options;
+  /** `authenticator`: from openAuthenticator(). */
+  constructor(options: FrontEndOptions, hooks: FrontEndHooks, authenticator?: TokenCheck) {
+    const { memory, front, borrow, gate, storeStallMs, authDeadlineMs } = options;
+    const { log } = hooks;
     const clock = clockFrom(options.anchor);
+    const holders = new HolderHash(options.secret);
+    const check = authenticator && new BoundedCheck(authenticator);
+    this.sessions = check && new Sessions({ check, holders, authDeadlineMs, log });
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
     const collector = new Collector(memory, options.ack);
-    this.front = new Front({ memory, front, clock, borrow, gate, onFault: hooks.onFault });
+    const onAuth = this.sessions?.onAuth;
+    this.front = new Front({ memory, front, clock, borrow, gate, onFault: hooks.onFault, onAuth });
     this.sockets = new SocketServer({
       front: this.front,
       hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),
-      holders: new HolderHash(options.secret),
+      holders,
+      check,
+      sessions: this.sessions,
+      authDeadlineMs,
+      mayUse: originCheck(options.allowedOrigins),
       clock,
       count: new SocketCount(memory, front),
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
-      log: hooks.log,
       metrics: (format) => {
         this.front.stages.noteTimes();
         return collector.render(format, clock());
       },
+      log,
       stages: () => {
         this.front.stages.noteTimes();
         return readStages(memory, clock());
@@ -107,6 +135,7 @@ export class FrontEnd {
   destroy(): void {
     clearInterval(this.stallTimer);
     this.watch.stop();
+    this.sessions?.stop();
     this.sockets.destroy();
   }
 }

@@ -3,7 +3,7 @@ import type { LogEvent } from '../log/events.ts';
 import { Fold } from '../log/fold.ts';
 import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
-import { FrontEnd, type FrontEndOptions } from './front-end.ts';
+import { FrontEnd, type FrontEndHooks, type FrontEndOptions, openAuthenticator } from './front-end.ts';
 
 /** What a front's thread is asked. */
 export type FrontRequest =
@@ -34,18 +34,19 @@ const LATE_SOCKET_MS = 5;
  * The life of a front on a thread of its own. uWebSockets.js aborts the process when such a thread ends with sockets open, so it ends
  * by itself, when asked, and nobody terminates it before its control block says ENDED.
  */
-export function frontThread(options: FrontEndOptions, port: MessagePort): void {
+export async function frontThread(options: FrontEndOptions, port: MessagePort): Promise<void> {
   const tell = (report: FrontReport): void => port.postMessage(report);
   process.on('uncaughtException', (error) => tell({ tell: 'failed', detail: error.stack ?? String(error) }));
   // Folded here, so that a flood does not become one of messages to the main thread.
   const fold = new Fold((event) => tell({ tell: 'log', event }));
-  const end = new FrontEnd(options, {
+  const hooks: FrontEndHooks = {
     log: fold.log,
     onFault: (error) => {
       throw error;
     },
     profile: (request) => askForProfile(request, port),
-  });
+  };
+  const end = new FrontEnd(options, hooks, await openAuthenticator(options.auth, fold.log));
   const leave = (): void => {
     end.destroy();
     setTimeout(() => {

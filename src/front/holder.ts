@@ -1,5 +1,8 @@
 import { createHmac } from 'node:crypto';
 
+/** The holder of those who give no name, where names are believed. */
+export const ANONYMOUS = 'anonymous';
+
 /**
  * Turns an authenticated subject into the two words by which the segments know a holder: the first 64 bits of
  * HMAC-SHA-256 under a secret, so that nobody can aim for another's holds by choosing a name.

@@ -1,7 +1,7 @@
 import type uWS from 'uWebSockets.js';
 import { z } from 'zod';
 import { Op } from '../../protocol/ops.ts';
-import { Status } from '../../protocol/status.ts';
+import { Scope, Status } from '../../protocol/status.ts';
 import { CONTENT_TYPES, type Format, formatFor } from '../metrics/exposition.ts';
 import {
   MAX_PROFILE_SECONDS,
@@ -13,11 +13,11 @@ import {
 } from '../profile/profile-report.ts';
 import type { StageReport } from '../shard/stage-report.ts';
 import { Call } from './call.ts';
+import type { Caller } from './caller.ts';
 import type { Front } from './front.ts';
-import { Exchange } from './http-exchange.ts';
+import { Exchange, type HttpDoor } from './http-exchange.ts';
 
-export interface AdminOptions {
-  front: Front;
+export interface AdminOptions extends HttpDoor {
   stages: () => StageReport;
   /** What `GET /metrics` answers. */
   metrics: (format: Format) => string;
@@ -32,29 +32,36 @@ const profileQuery = z.strictObject({
 
 /** What only those who run the server ask for. */
 export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
-  const { front } = options;
-  app.get('/v1/inspect', (res) => inspect(new Exchange(res), front));
-  app.get('/v1/stages', (res) => new Exchange(res).json(200, options.stages()));
+  app.get('/v1/inspect', (res, req) => {
+    const exchange = new Exchange(res, req, options);
+    exchange.allow(Scope.ADMIN, (caller) => inspect(exchange, options.front, caller));
+  });
+  app.get('/v1/stages', (res, req) => {
+    const exchange = new Exchange(res, req, options);
+    exchange.allow(Scope.ADMIN, () => exchange.json(200, options.stages()));
+  });
   app.get('/metrics', (res, req) => {
     const format = formatFor(req.getHeader('accept'));
-    new Exchange(res).text(CONTENT_TYPES[format], options.metrics(format));
+    const exchange = new Exchange(res, req, options);
+    exchange.allow(Scope.ADMIN, () => exchange.text(CONTENT_TYPES[format], options.metrics(format)));
   });
   app.post('/v1/profile', (res, req) => {
-    const exchange = new Exchange(res);
+    const exchange = new Exchange(res, req, options);
     const asked = exchange.writable(req) ? exchange.query(req, profileQuery) : undefined;
-    if (asked !== undefined) profile(exchange, asked, options);
+    if (asked === undefined) return;
+    exchange.allow(Scope.ADMIN, () => void profile(exchange, asked, options));
   });
 }
 
 const COUNTS = ['skus', 'openHolds', 'available', 'held', 'sold', 'total', 'keys', 'violations'] as const;
 
 /** Runs the invariant in every segment, one after the other, and adds up what they say. */
-function inspect(exchange: Exchange, front: Front): void {
+function inspect(exchange: Exchange, front: Front, caller: Caller): void {
   const segments = front.segments;
   const sums: Record<string, number> = Object.fromEntries(COUNTS.map((name) => [name, 0]));
   const bad: Record<string, unknown>[] = [];
   const fenced = front.fencedSegments();
-  const call = new Call(front, 0, 0);
+  const call = new Call(front, caller);
   const next = (segment: number): void => {
     if (segment === segments) {
       exchange.json(200, { ...sums, fenced: fenced.length, segments, fencedSegments: fenced, violated: bad });

@@ -1,21 +1,111 @@
 import type uWS from 'uWebSockets.js';
 import { z } from 'zod';
 import { MAX_QUANTITY } from '../../protocol/limits.ts';
-import { reasonName, Status, statusName } from '../../protocol/status.ts';
-import { isTrustedOrigin } from './origin.ts';
+import {
+  AuthReason,
+  authReasonName,
+  layerName,
+  reasonName,
+  Status,
+  scopeName,
+  statusName,
+} from '../../protocol/status.ts';
+import { AuthError, type Identity } from '../auth/identity.ts';
+import { allows, anybody, type Caller, callerOf } from './caller.ts';
+import { bearerOf, tokenInUrl } from './credentials.ts';
+import type { Front } from './front.ts';
+import { ANONYMOUS, type HolderHash } from './holder.ts';
+import type { OriginCheck } from './origin.ts';
+import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
+import { challenge } from './upgrade.ts';
 
 const MAX_BODY_BYTES = 4096;
+
+/** What every exchange knows of the server. */
+export interface HttpDoor {
+  readonly front: Front;
+  readonly holders: HolderHash;
+  readonly mayUse: OriginCheck;
+  /** Missing where there is no authentication. */
+  readonly check: TokenCheck | undefined;
+}
 
 /** One HTTP request and its answer. The socket layer demands that a request is answered once, and never after it was aborted. */
 export class Exchange {
   private readonly res: uWS.HttpResponse;
+  private readonly door: HttpDoor;
+  private readonly authorization: string;
+  private readonly named: string;
+  private readonly inUrl: string | undefined;
   private done = false;
+  private bodyText: string | undefined;
+  private onText: (() => void) | undefined;
 
-  constructor(res: uWS.HttpResponse) {
+  /** Reads at once what is needed later: the request itself is gone when its handler returns. */
+  constructor(res: uWS.HttpResponse, req: uWS.HttpRequest, door: HttpDoor) {
     this.res = res;
+    this.door = door;
+    this.authorization = req.getHeader('authorization');
+    this.named = req.getHeader('x-holdfast-holder');
+    this.inUrl = tokenInUrl(req.getQuery());
     res.onAborted(() => {
       this.done = true;
     });
+  }
+
+  /**
+   * Goes on when the request's token has one of the scopes `needed` (0: any token), else answers 401 or 403. Without authentication at
+   * once, and for everybody.
+   */
+  allow(needed: number, then: (caller: Caller) => void): void {
+    const { check, holders } = this.door;
+    if (this.inUrl !== undefined) {
+      this.problem(400, 'MALFORMED', this.inUrl);
+    } else if (check === undefined) {
+      then(anybody(this.named || ANONYMOUS, this.named !== '', holders));
+    } else {
+      void this.authenticate(check, needed, then);
+    }
+  }
+
+  private async authenticate(
+    check: TokenCheck,
+    needed: number,
+    then: (caller: Caller) => void,
+  ): Promise<void> {
+    const token = bearerOf(this.authorization);
+    if (this.named !== '') {
+      this.problem(400, 'MALFORMED', 'x-holdfast-holder has no place here: the token says who it is');
+      return;
+    }
+    if (token === undefined) {
+      this.unauthenticated('this takes a token: authorization: Bearer …', 'Bearer');
+      return;
+    }
+    let identity: Identity;
+    try {
+      identity = await check.verify(token);
+    } catch (error) {
+      this.refuseToken(error);
+      return;
+    }
+    if (this.done) return;
+    if (allows(identity.scopes, needed)) then(callerOf(identity, this.door.holders));
+    else this.problem(403, 'FORBIDDEN', `this takes a token with the scope ${scopeName(needed)}`);
+  }
+
+  private refuseToken(error: unknown): void {
+    if (error instanceof AuthError && error.reason !== AuthReason.KEYS_UNAVAILABLE) {
+      this.unauthenticated(error.message, challenge(error.message), authReasonName(error.reason));
+    } else if (error instanceof AuthError || error instanceof CheckBusyError) {
+      this.problem(503, 'UNAVAILABLE', error.message, { retryAfterMs: CHECK_RETRY_MS });
+    } else {
+      this.problem(500, 'FAILED', 'the token could not be looked at');
+    }
+  }
+
+  private unauthenticated(detail: string, challenged: string, reason = 'MISSING'): void {
+    this.problem(401, 'UNAUTHENTICATED', detail, { reason }, { 'www-authenticate': challenged });
   }
 
   /** The path's parameter, or undefined with the request answered when its escapes are broken. */
@@ -32,7 +122,7 @@ export class Exchange {
   /** Whether the request may change anything; answered when not. */
   writable(req: uWS.HttpRequest): boolean {
     const origin = req.getHeader('origin');
-    if (isTrustedOrigin(origin)) return true;
+    if (this.door.mayUse(origin)) return true;
     this.problem(403, 'FORBIDDEN', `pages of ${origin} may not use this server`);
     return false;
   }
@@ -45,8 +135,8 @@ export class Exchange {
     return undefined;
   }
 
-  /** Reads and checks a JSON body. Only while the request is not answered. */
-  body<T>(schema: z.ZodType<T>, then: (body: T) => void): void {
+  /** Begins to read the body, which has to happen before the handler returns. body() takes it from there. */
+  readBody(): void {
     const parts: Buffer[] = [];
     let bytes = 0;
     this.res.onData((chunk, isLast) => {
@@ -57,8 +147,16 @@ export class Exchange {
         return;
       }
       parts.push(Buffer.from(Buffer.from(chunk)));
-      if (isLast) this.check(schema, Buffer.concat(parts).toString('utf8'), then);
+      if (!isLast) return;
+      this.bodyText = Buffer.concat(parts).toString('utf8');
+      this.onText?.();
     });
+  }
+
+  /** Checks the JSON body when it is there. Only while the request is not answered. */
+  body<T>(schema: z.ZodType<T>, then: (body: T) => void): void {
+    this.onText = () => this.check(schema, this.bodyText ?? '', then);
+    if (this.bodyText !== undefined) this.onText();
   }
 
   json(status: number, body: unknown): void {
@@ -70,9 +168,20 @@ export class Exchange {
     this.end(200, type, body);
   }
 
-  problem(status: number, code: string, detail: string, extra: Record<string, unknown> = {}): void {
+  problem(
+    status: number,
+    code: string,
+    detail: string,
+    extra: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+  ): void {
     const body = { type: 'about:blank', title: code, status, detail, code, ...extra };
-    this.end(status, 'application/problem+json', `${JSON.stringify(body)}\n`);
+    const { retryAfterMs = 1000 } = extra;
+    const later = status === 429 || status === 503;
+    this.end(status, 'application/problem+json', `${JSON.stringify(body)}\n`, {
+      ...headers,
+      ...(later && { 'retry-after': String(Math.max(1, Math.ceil((retryAfterMs as number) / 1000))) }),
+    });
   }
 
   /** Says a command's refusal. */
@@ -94,13 +203,13 @@ export class Exchange {
     else this.problem(400, 'MALFORMED', z.prettifyError(parsed.error).replaceAll('\n', ' '));
   }
 
-  private end(status: number, type: string, body: string): void {
+  private end(status: number, type: string, body: string, headers: Record<string, string> = {}): void {
     if (this.done) return;
     this.done = true;
     this.res.cork(() => {
       this.res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
       this.res.writeHeader('content-type', type);
-      if (status === 503) this.res.writeHeader('retry-after', '1');
+      for (const [name, value] of Object.entries(headers)) this.res.writeHeader(name, value);
       this.res.end(body);
     });
   }
@@ -109,10 +218,12 @@ export class Exchange {
 const REASON_PHRASES: Record<number, string> = {
   200: 'OK',
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',
   413: 'Content Too Large',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
   507: 'Insufficient Storage',
@@ -123,7 +234,12 @@ function explain(status: number, results: unknown[]): [number, string, Record<st
     case Status.MALFORMED:
       return [400, `element ${results[1]} of the command: ${reasonName(results[0] as number)}`, {}];
     case Status.BUSY:
-      return [503, `a queue is full; try again in ${results[0]} ms`, { retryAfterMs: results[0] }];
+    case Status.RATE_LIMITED: {
+      const [retryAfterMs, layer] = results;
+      const why = status === Status.BUSY ? 'the server has more to do than it can' : 'that is over a limit';
+      const extra = { retryAfterMs, layer: layerName(layer as number) };
+      return [status === Status.BUSY ? 503 : 429, `${why}; try again in ${retryAfterMs} ms`, extra];
+    }
     case Status.UNAVAILABLE:
       return [
         503,

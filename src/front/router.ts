@@ -202,8 +202,10 @@ export class Router {
     else if (gate.probe) slot = this.stages.takeProbe(worker, segment, op);
     gate.probe = false;
     i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
-    i32[words + 1] = connection.holderLo;
-    i32[words + 2] = connection.holderHi;
+    // Who may touch the holds of others asks for them as nobody, whom the segments let.
+    const anyHolder = connection.admin && route === Route.HOLD;
+    i32[words + 1] = anyHolder ? 0 : connection.holderLo;
+    i32[words + 2] = anyHolder ? 0 : connection.holderHi;
     i32[words + 3] = lo;
     i32[words + 4] = hi;
     i32[words + COMMAND_SETTLED_WORD] = (this.commands[settle] as RingProducer).position;

@@ -1,55 +1,43 @@
 import uWS from 'uWebSockets.js';
-import { MAX_FRAME_BYTES, MAX_FRAME_CUT_BYTES, MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
+import { MAX_FRAME_BYTES, MAX_FRAME_CUT_BYTES } from '../../protocol/limits.ts';
 import { PUSH, Push } from '../../protocol/ops.ts';
 import { Reason, Status } from '../../protocol/status.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../log/events.ts';
-import type { Format } from '../metrics/exposition.ts';
-import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
-import type { StageReport } from '../shard/stage-report.ts';
-import type { Connection, Sink } from './connections.ts';
+import { CLOSED_SINK, type Connection, type Sink } from './connections.ts';
 import type { Front } from './front.ts';
 import type { Hello } from './hello.ts';
 import type { HolderHash } from './holder.ts';
 import { routeHttp } from './http.ts';
+import type { AdminOptions } from './http-admin.ts';
 import { encode } from './message.ts';
-import { isTrustedOrigin } from './origin.ts';
-import type { SocketCount } from './socket-count.ts';
+import type { OriginCheck } from './origin.ts';
+import type { Sessions } from './session.ts';
 import { TICK_MS } from './stage-sampler.ts';
 import { readText, writeText } from './text.ts';
+import type { TokenCheck } from './token-check.ts';
+import { type Client, type UpgradeOptions, upgrade } from './upgrade.ts';
 
-export interface SocketServerOptions {
+export interface SocketServerOptions extends UpgradeOptions, AdminOptions {
   front: Front;
-  hello: Hello;
   holders: HolderHash;
+  mayUse: OriginCheck;
+  check: TokenCheck | undefined;
+  hello: Hello;
   clock: Clock;
-  /** Open WebSockets of all fronts, and how many there may be. */
-  count: SocketCount;
-  maxConnections: number;
+  /** Missing where there is no authentication. */
+  sessions: Sessions | undefined;
   maxBackpressureBytes: number;
-  /** What `GET /v1/stages` answers. */
-  stages: () => StageReport;
-  /** What `GET /metrics` answers. */
-  metrics: (format: Format) => string;
-  /** What `POST /v1/profile` answers. */
-  profile: (request: ProfileRequest) => Promise<ProfileReport>;
   /** Takes what is worth a line in the log. */
   log: Log;
-}
-
-/** What hangs on each socket. */
-interface Client {
-  connection: Connection;
-  text: boolean;
 }
 
 /** The connection hangs on the socket object itself: for each frame, getUserData() would be one more call into native code. */
 type Socket = uWS.WebSocket<Client> & { connection: Connection };
 
 const PATH = '/v1/ws';
-const DEFAULT_HOLDER = 'anonymous';
 
 /**
  * WebSocket and HTTP on one port, by uWebSockets.js. Belongs to the thread that made it. One listens; those of other threads get
@@ -73,7 +61,7 @@ export class SocketServer {
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
       sendPingsAutomatically: true,
-      upgrade: (res, req, context) => this.upgrade(res, req, context),
+      upgrade: (res, req, context) => upgrade(res, req, context, options),
       open: (socket) => this.open(socket as Socket),
       message: (socket, message, isBinary) => this.message(socket as Socket, message, isBinary),
       close: (socket) => this.closed(socket as Socket),
@@ -135,47 +123,13 @@ export class SocketServer {
     this.app.close();
   }
 
-  private upgrade(res: uWS.HttpResponse, req: uWS.HttpRequest, context: uWS.us_socket_context_t): void {
-    const { front, holders, count, maxConnections } = this.options;
-    const holder = req.getQuery('holder') ?? DEFAULT_HOLDER;
-    const bytes = Buffer.byteLength(holder);
-    if (bytes < 1 || bytes > MAX_HOLDER_BYTES) {
-      res.writeStatus('400 Bad Request').end(`holder must be 1 to ${MAX_HOLDER_BYTES} bytes, not ${bytes}\n`);
-      return;
-    }
-    const origin = req.getHeader('origin');
-    if (!isTrustedOrigin(origin)) {
-      res.writeStatus('403 Forbidden').end(`pages of ${origin} may not use this server\n`);
-      return;
-    }
-    const { draining } = front.router;
-    if (draining || !count.add(maxConnections)) {
-      res.writeStatus('503 Service Unavailable').writeHeader('retry-after', '1');
-      res.end(draining ? 'the server is stopping\n' : `${maxConnections} connections are open\n`);
-      return;
-    }
-    holders.run(holder);
-    const connection = front.connections.add(CLOSED_SINK, holders.lo, holders.hi);
-    connection.holder = holder;
-    const client: Client = {
-      connection,
-      text: req.getQuery('format') === 'json',
-    };
-    res.upgrade(
-      client,
-      req.getHeader('sec-websocket-key'),
-      req.getHeader('sec-websocket-protocol'),
-      req.getHeader('sec-websocket-extensions'),
-      context,
-    );
-  }
-
   private open(socket: Socket): void {
-    const { hello, clock } = this.options;
+    const { hello, clock, sessions } = this.options;
     this.sockets.add(socket);
     const client = socket.getUserData();
     socket.connection = client.connection;
     client.connection.sink = new SocketSink(socket, this.options.front.counters);
+    sessions?.open(client.connection, client.identity);
     if (client.text) socket.send(JSON.stringify(hello.message(clock())));
     else socket.send(hello.bytes(clock()), true);
   }
@@ -215,8 +169,10 @@ export class SocketServer {
     this.sockets.delete(socket);
     const { connection } = socket;
     connection.sink = CLOSED_SINK;
-    this.options.count.remove();
-    this.options.front.connections.close(connection);
+    const { count, front, sessions } = this.options;
+    count.remove();
+    sessions?.close(connection);
+    front.connections.close(connection);
   }
 }
 
@@ -267,13 +223,6 @@ class SocketSink implements Sink {
 }
 
 const DROPPED = 2;
-
-/** Stands in for a socket that is not open yet, or is no more: what is sent to it is lost, as it would be on the wire. */
-const CLOSED_SINK: Sink = {
-  send() {},
-  sendDecoded() {},
-  close() {},
-};
 
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';

@@ -1,5 +1,12 @@
 import { opByName, Push } from '../../protocol/ops.ts';
-import { reasonName, Status, statusName } from '../../protocol/status.ts';
+import {
+  authReasonName,
+  layerName,
+  reasonName,
+  Status,
+  scopeName,
+  statusName,
+} from '../../protocol/status.ts';
 import { Mode } from '../shard/records.ts';
 import { encode } from './message.ts';
 
@@ -42,7 +49,17 @@ export function writeText(mode: number, message: unknown[]): string {
   } else {
     const status = named[1] as number;
     named[1] = statusName(status);
-    if (status === Status.MALFORMED) named[2] = reasonName(named[2] as number);
+    const [place, nameOf] = NUMBERED.get(status) ?? [];
+    if (place !== undefined) named[place] = nameOf?.(named[place] as number);
   }
   return JSON.stringify(named);
 }
+
+/** Where a status has a number among its results that has a name. */
+const NUMBERED = new Map<number, [place: number, nameOf: (number: number) => string]>([
+  [Status.MALFORMED, [2, reasonName]],
+  [Status.BUSY, [3, layerName]],
+  [Status.UNAUTHENTICATED, [2, authReasonName]],
+  [Status.FORBIDDEN, [2, scopeName]],
+  [Status.RATE_LIMITED, [3, layerName]],
+]);

@@ -116,6 +116,12 @@ export const EVENTS = {
     ['reason', 'address', 'connection', 'requestId'],
     ['reason'],
   ),
+  'auth-note': row(
+    'warn',
+    'something about the keys for tokens, or about revocations',
+    ['detail'],
+    ['detail'],
+  ),
   'session-ended': row(
     'info',
     "a client's session was ended",

@@ -3,7 +3,7 @@ import type { AckLevel } from '../../protocol/ack.ts';
 import { anchorClock } from '../base/clock.ts';
 import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
-import { FrontEnd, type FrontEndOptions } from '../front/front-end.ts';
+import { FrontEnd, type FrontEndOptions, openAuthenticator } from '../front/front-end.ts';
 import type { Log } from '../log/events.ts';
 import { createLogger, type Logger } from '../log/logger.ts';
 import { countingLog } from '../metrics/event-counts.ts';
@@ -11,6 +11,7 @@ import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
+import { authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
 import { FrontThreads } from './front-threads.ts';
@@ -74,6 +75,9 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
       process.exit(exitCode);
     });
   const stored = settings.store !== NO_STORE;
+  // First, because keys that cannot be used are no reason to have opened a store.
+  const auth = authOf(settings);
+  const authenticator = await openAuthenticator(auth, write);
   const memory = allocate({
     fronts: settings.fronts,
     workers: settings.workers,
@@ -99,6 +103,9 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     maxConnections: settings.maxConnections,
     maxBackpressureBytes: settings.maxBackpressureBytes,
     storeStallMs: settings.storeStallMs,
+    auth,
+    authDeadlineMs: settings.authDeadlineMs,
+    allowedOrigins: settings.allowedOrigins,
   };
   const profiler = new Profiler('front-0', commandCounts(memory));
   const profile = (request: ProfileRequest) => profiler.take(request);
@@ -108,7 +115,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     log({ event: 'worker-died', worker: -1, fencedSegment: segment, detail });
     if (segment >= 0) durable?.rebuild(segment);
   };
-  const end = new FrontEnd(frontOptions, { onFault, profile, log });
+  const end = new FrontEnd(frontOptions, { onFault, profile, log }, authenticator);
   const { front, sockets } = end;
   const further = new FrontThreads(frontOptions, {
     onFailed: (reason) => onHopeless(reason, ServerExit.HOPELESS),

@@ -1,14 +1,14 @@
 import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
-import { ALGORITHMS, type Algorithm } from '../auth/algorithms.ts';
 import type { SegmentOptions } from '../core/layout.ts';
 import { LOG_LEVELS, type LogLevel } from '../log/events.ts';
 import { defaultSpins } from '../ring/idle.ts';
 import { MAX_FRONTS } from '../shard/memory.ts';
-import { formatDuration, formatSize } from './units.ts';
+import { DOOR_ROWS, type DoorSettings } from './door-settings.ts';
+import { address, count, duration, type Row, type SettingKind, size } from './setting-kinds.ts';
 
 /** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
-export interface Settings {
+export interface Settings extends DoorSettings {
   port: number;
   host: string;
   fronts: number;
@@ -44,78 +44,16 @@ export interface Settings {
   redisVolatile: 'refuse' | 'accept';
   logLevel: LogLevel | 'silent';
   logFormat: 'auto' | 'json' | 'pretty';
-  /** Empty: nobody is asked for a token. */
-  authKeys: readonly string[];
-  authAlgorithms: readonly Algorithm[];
-  /** Empty: any. */
-  authIssuer: string;
-  authAudience: string;
-  authClockToleranceMs: number;
-  /** Empty: nothing can be revoked. */
-  authRevocations: string;
 }
 
 export type SettingName = keyof Settings;
-type SettingType =
-  | 'count'
-  | 'duration'
-  | 'size'
-  | 'host'
-  | 'choice'
-  | 'store'
-  | 'text'
-  | 'words'
-  | 'key-sources';
-type Value = number | string | readonly string[];
-
 /** One row of the table that flags, environment, config file, --help and the README are all made from. */
-export interface Setting {
+export interface Setting extends SettingKind<Partial<Settings>> {
   readonly name: SettingName;
   /** `--key-retention-ms` for keyRetentionMs. */
   readonly flag: string;
   /** `HOLDFAST_KEY_RETENTION_MS` for keyRetentionMs. */
   readonly env: string;
-  readonly type: SettingType;
-  /** What a bare number counts; empty for text. */
-  readonly unit: string;
-  /** Bounds of a number, both included. */
-  readonly min: number;
-  readonly max: number;
-  /** The allowed words, where it is a choice or a list of words. */
-  readonly choices: readonly string[];
-  /** The default in words, for people. */
-  readonly defaultText: string;
-  readonly help: string;
-  /** The default, which may follow from the number of cores and from the other settings. */
-  readonly defaultFor: (cores: number, set: Partial<Settings>) => Value;
-}
-
-type Row = Pick<Setting, 'type' | 'unit' | 'help'> & Partial<Setting>;
-
-function count(unit: string, min: number, max: number, value: number, help: string): Row {
-  return { type: 'count', unit, min, max, help, defaultText: String(value), defaultFor: () => value };
-}
-
-function duration(min: number, max: number, value: number, help: string): Row {
-  const defaultText = formatDuration(value);
-  return { type: 'duration', unit: 'ms', min, max, help, defaultText, defaultFor: () => value };
-}
-
-function size(min: number, max: number, value: number, help: string): Row {
-  return {
-    type: 'size',
-    unit: 'bytes',
-    min,
-    max,
-    help,
-    defaultText: formatSize(value),
-    defaultFor: () => value,
-  };
-}
-
-/** A text that may be left out. */
-function text(help: string, defaultText: string): Row {
-  return { type: 'text', unit: '', help, defaultText, defaultFor: () => '' };
 }
 
 const WEEK_MS = 7 * 86_400_000;
@@ -127,15 +65,9 @@ const DEFAULT_SEGMENTS = 64;
 export const NO_STORE = 'none';
 
 /** Keyed by every name of Settings, so that the compiler notices one that is missing. */
-const ROWS: Readonly<Record<SettingName, Row>> = {
+const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
   port: count('', 0, 65_535, 7070, 'TCP port of WebSocket and HTTP; 0 takes a free one'),
-  host: {
-    type: 'host',
-    unit: '',
-    help: 'address to listen on; without an auth key a loopback address only',
-    defaultText: '127.0.0.1',
-    defaultFor: () => '127.0.0.1',
-  },
+  host: address('address to listen on; without an auth key a loopback address only', '127.0.0.1'),
   fronts: count(
     'threads',
     1,
@@ -290,33 +222,7 @@ const ROWS: Readonly<Record<SettingName, Row>> = {
     defaultText: 'auto',
     defaultFor: () => 'auto',
   },
-  authKeys: {
-    type: 'key-sources',
-    unit: '',
-    help: 'keys that verify tokens, separated by commas; with one, nothing is done for anybody without a token',
-    defaultText: 'none',
-    defaultFor: () => [],
-  },
-  authAlgorithms: {
-    type: 'words',
-    unit: '',
-    choices: [...ALGORITHMS],
-    help: 'algorithms that a token may be signed by, separated by commas; each takes only keys of its own type',
-    defaultText: 'all of them',
-    defaultFor: () => [...ALGORITHMS],
-  },
-  authIssuer: text('what `iss` of a token must be', 'any'),
-  authAudience: text('what `aud` of a token must be or have', 'any'),
-  authClockToleranceMs: duration(
-    0,
-    300_000,
-    5000,
-    'how far the clock of whoever makes tokens may be off, for `exp` and `nbf`',
-  ),
-  authRevocations: text(
-    'file of tokens and subjects that are revoked; read again when it changes',
-    'none: nothing can be revoked',
-  ),
+  ...DOOR_ROWS,
 };
 /** All settings in the order in which they are documented. */
 export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row]) => {
@@ -325,6 +231,8 @@ export const SETTINGS: readonly Setting[] = Object.entries(ROWS).map(([name, row
     min: 0,
     max: 0,
     choices: [],
+    forms: '',
+    accepts: () => false,
     defaultText: '',
     defaultFor: () => '',
     ...row,

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { isKeySource, SOURCE_FORMS } from '../auth/key-source.ts';
+import { isLoopback } from '../base/loopback.ts';
 import { isStoreUrl, withoutPassword } from '../storage/store.ts';
 import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
@@ -75,6 +76,13 @@ export function loadSettings(sources: SettingsSources): Settings {
       `${what} needs a store, and store = ${NO_STORE}. Name one, such as file:./data, or leave the other out.`,
     ]);
   }
+  const open = settings.authKeys.length === 0 && !settings.dangerouslyLetEverybodyIn;
+  if (open && !isLoopback(settings.host)) {
+    throw new SettingsError([
+      `host = ${JSON.stringify(settings.host)} cannot be used: it must be a loopback address (127.0.0.1, ::1 or localhost), because no ` +
+        'auth key is configured and any other would let everybody in. Set authKeys (--auth-keys), see Security in the README.',
+    ]);
+  }
   return settings;
 }
 
@@ -97,8 +105,12 @@ export function describeRight(setting: Setting): string {
       return `one or more of ${setting.choices.join(', ')}, with commas between them (a list in a config file)`;
     case 'key-sources':
       return `one or more of ${SOURCE_FORMS}, with commas between them (a list in a config file)`;
+    case 'list':
+      return `one or more of ${setting.forms}, with commas between them (a list in a config file)`;
+    case 'switch':
+      return 'yes or no';
     case 'host':
-      return 'a loopback address (127.0.0.1, ::1 or localhost), because no auth key is configured and any other would let everybody in';
+      return 'an IP address of this machine, or localhost';
   }
 }
 
@@ -111,7 +123,9 @@ function isRing(name: SettingName): boolean {
 }
 
 function schemaOf(setting: Setting): z.ZodType {
-  if (setting.type === 'host') return z.string().refine(isLoopback);
+  if (setting.type === 'host') return z.string().refine((host) => host === 'localhost' || isIP(host) !== 0);
+  if (setting.type === 'list') return listOf(z.string().refine(setting.accepts));
+  if (setting.type === 'switch') return z.preprocess((value) => SWITCH.get(value) ?? value, z.boolean());
   if (setting.type === 'store') {
     return z.string().refine((text) => setting.choices.includes(text) || isStoreUrl(text));
   }
@@ -127,6 +141,16 @@ function schemaOf(setting: Setting): z.ZodType {
   );
   return isRing(setting.name) ? whole.refine((bytes) => (bytes & (bytes - 1)) === 0) : whole;
 }
+
+/** What a switch may be said as. */
+const SWITCH = new Map<unknown, boolean>([
+  ['yes', true],
+  ['true', true],
+  ['1', true],
+  ['no', false],
+  ['false', false],
+  ['0', false],
+]);
 
 /** A list, or a text with commas between its items; at least one item, none of them twice. */
 function listOf(item: z.ZodType): z.ZodType {
@@ -213,10 +237,6 @@ function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<str
 
 function parseCount(text: string): number | undefined {
   return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function listNames(): string {

@@ -90,6 +90,9 @@ test('the defaults are those that are documented', () => {
     authAudience: '',
     authClockToleranceMs: 5000,
     authRevocations: '',
+    authDeadlineMs: 5000,
+    allowedOrigins: [],
+    dangerouslyLetEverybodyIn: false,
   } satisfies Settings);
 });
 
@@ -159,7 +162,7 @@ describe('a wrong value is answered with the setting, where it came from, the va
     [
       'an address for everybody',
       { flags: { host: '0.0.0.0' } },
-      'host = "0.0.0.0" (from --host) cannot be used: it must be a loopback address (127.0.0.1, ::1 or localhost), because no auth key is configured and any other would let everybody in.',
+      'host = "0.0.0.0" cannot be used: it must be a loopback address (127.0.0.1, ::1 or localhost), because no auth key is configured and any other would let everybody in. Set authKeys (--auth-keys), see Security in the README.',
     ],
     [
       'workers without a segment',

@@ -2,9 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { Call } from '../../src/front/call.ts';
+import { anybody, type Caller } from '../../src/front/caller.ts';
 import { Front } from '../../src/front/front.ts';
+import { HolderHash } from '../../src/front/holder.ts';
 import { Shard } from '../../src/shard/shard.ts';
 import { makeMemory, NOW, work } from './fixtures.ts';
+
+const holders = new HolderHash(new Uint8Array(32));
+const ANN = anybody('ann', true, holders);
+const BOB = anybody('bob', true, holders);
 
 function setUp() {
   const memory = makeMemory();
@@ -22,7 +28,7 @@ describe('a command of the server itself', () => {
   it('is answered when the worker has answered, and gives its place back', () => {
     const { front, turn } = setUp();
     const replies: unknown[][] = [];
-    new Call(front, 1, 2).run([Op.STOCK, 9, 'pen', StockMode.TOTAL, 10], (reply) => replies.push(reply));
+    new Call(front, ANN).run([Op.STOCK, 9, 'pen', StockMode.TOTAL, 10], (reply) => replies.push(reply));
     expect([replies, front.connections.count]).toEqual([[], 1]);
     turn();
     expect(replies).toEqual([[9, Status.OK, 10, 0, 0, 10]]);
@@ -33,8 +39,8 @@ describe('a command of the server itself', () => {
   it('is answered at once where the front answers', () => {
     const { front } = setUp();
     const replies: unknown[][] = [];
-    new Call(front, 0, 0).run([Op.TIME, 1], (reply) => replies.push(reply));
-    new Call(front, 0, 0).run([Op.READ, 2, ''], (reply) => replies.push(reply));
+    new Call(front, ANN).run([Op.TIME, 1], (reply) => replies.push(reply));
+    new Call(front, ANN).run([Op.READ, 2, ''], (reply) => replies.push(reply));
     expect(replies.map(([id, status]) => [id, status])).toEqual([
       [1, Status.OK],
       [2, Status.MALFORMED],
@@ -45,20 +51,20 @@ describe('a command of the server itself', () => {
   it('speaks for the holder that it was made for', () => {
     const { front, turn } = setUp();
     const replies: unknown[][] = [];
-    const run = (lo: number, command: unknown[]) => {
-      new Call(front, lo, 2).run(command, (reply) => replies.push(reply));
+    const run = (caller: Caller, command: unknown[]) => {
+      new Call(front, caller).run(command, (reply) => replies.push(reply));
       turn();
       return replies.at(-1) as number[];
     };
-    run(1, [Op.STOCK, 1, 'pen', StockMode.TOTAL, 10]);
-    const holdId = run(1, [Op.HOLD, 2, 'pen', 1, 1000])[2];
-    expect(run(3, [Op.READ_HOLD, 3, holdId])).toEqual([3, Status.UNKNOWN_HOLD]);
-    expect(run(1, [Op.READ_HOLD, 4, holdId])[1]).toBe(Status.OK);
+    run(ANN, [Op.STOCK, 1, 'pen', StockMode.TOTAL, 10]);
+    const holdId = run(ANN, [Op.HOLD, 2, 'pen', 1, 1000])[2];
+    expect(run(BOB, [Op.READ_HOLD, 3, holdId])).toEqual([3, Status.UNKNOWN_HOLD]);
+    expect(run(ANN, [Op.READ_HOLD, 4, holdId])[1]).toBe(Status.OK);
   });
 
   it('may be followed by the next one out of its answer, many times over', () => {
     const { front, turn } = setUp();
-    const call = new Call(front, 0, 0);
+    const call = new Call(front, ANN);
     let answered = 0;
     const next = (): void => {
       call.run(answered % 2 === 0 ? [Op.READ, 1, 'pen'] : [Op.TIME, 1], () => {

@@ -31,6 +31,9 @@ it('every front sees by itself that the store stands still, and that it goes on'
     maxConnections: 10,
     maxBackpressureBytes: 65_536,
     storeStallMs: 100,
+    auth: undefined,
+    authDeadlineMs: 5000,
+    allowedOrigins: [],
   } as const;
   const hooks = { onFault: () => {}, log: () => {}, profile: () => Promise.reject(new Error('nobody asks')) };
   ends = Array.from({ length: FRONTS }, (_, front) => new FrontEnd({ ...options, front }, hooks));

@@ -179,6 +179,30 @@ describe('a command that a worker has to answer', () => {
   });
 });
 
+describe('who may touch the holds of others', () => {
+  it('asks for a hold as nobody, and for all else as who it is', () => {
+    const { connection, send, rings, router } = setUp({ workers: 1 });
+    connection.admin = true;
+    const id = 2 ** 32;
+    const onHold = [Op.CONFIRM, Op.RELEASE, Op.EXTEND, Op.RETURN, Op.READ_HOLD];
+    const onSku = [Op.HOLD, Op.STOCK, Op.READ];
+    const [ring] = rings;
+    const wordsOf = (op: number, ...args: unknown[]) => {
+      send(frameOf([op, 1, ...args]));
+      router.publish();
+      return readRecord(ring as RingConsumer);
+    };
+    for (const op of onHold) {
+      const args = op === Op.EXTEND ? [1000] : [];
+      expect(wordsOf(op, id, ...args)).toMatchObject({ op, holderLo: 0, holderHi: 0 });
+    }
+    for (const op of onSku) {
+      const args = op === Op.READ ? [] : [1, 1000];
+      expect(wordsOf(op, 'pen', ...args)).toMatchObject({ op, holderLo: HOLDER.lo, holderHi: HOLDER.hi });
+    }
+  });
+});
+
 describe('what the front answers by itself', () => {
   it.each<[string, unknown[], unknown[]]>([
     ['TIME', [Op.TIME, 1], [1, Status.OK, NOW]],

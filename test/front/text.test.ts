@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Op, PUSH, Push } from '../../protocol/ops.ts';
-import { Reason, Status } from '../../protocol/status.ts';
+import { AuthReason, Layer, Reason, Scope, Status } from '../../protocol/status.ts';
 import { decodeAll } from '../../src/front/message.ts';
 import { readText, writeText } from '../../src/front/text.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -52,6 +52,22 @@ describe('an answer in text', () => {
     [
       [7, Status.MALFORMED, Reason.UNKNOWN_OP, 0],
       [7, 'MALFORMED', 'UNKNOWN_OP', 0],
+    ],
+    [
+      [7, Status.BUSY, 10, Layer.STORE],
+      [7, 'BUSY', 10, 'STORE'],
+    ],
+    [
+      [7, Status.UNAUTHENTICATED, AuthReason.EXPIRED],
+      [7, 'UNAUTHENTICATED', 'EXPIRED'],
+    ],
+    [
+      [7, Status.FORBIDDEN, Scope.STOCK],
+      [7, 'FORBIDDEN', 'stock'],
+    ],
+    [
+      [7, Status.RATE_LIMITED, 10, Layer.HOLDER_RATE],
+      [7, 'RATE_LIMITED', 10, 'HOLDER_RATE'],
     ],
     [
       [PUSH, Push.HELLO, 1, 5, 'memory', { segments: 4 }],

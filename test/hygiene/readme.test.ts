@@ -215,9 +215,11 @@ function settingRow(setting: Setting): string[] {
   return [`\`${name}\``, `\`${flag}\``, `\`${env}\``, defaultText, boundsOf(setting), help];
 }
 
-function boundsOf({ type, min, max, unit, choices }: Setting): string {
+function boundsOf({ type, min, max, unit, choices, forms }: Setting): string {
   if (type === 'choice') return choices.join(' or ');
-  if (type === 'host') return 'a loopback address';
+  if (type === 'host') return 'an address';
+  if (type === 'switch') return 'yes or no';
+  if (type === 'list') return forms;
   if (type === 'store') return 'an address';
   if (type === 'text') return 'a text';
   if (type === 'words') return choices.join(', ');

@@ -1,0 +1,191 @@
+import { OPEN_OPS } from '../../protocol/ops.ts';
+import { AuthReason, Layer, Status } from '../../protocol/status.ts';
+import { Writer } from '../../protocol/writer.ts';
+import { AuthError, type Identity } from '../auth/identity.ts';
+import type { Log } from '../log/events.ts';
+import { Mode } from '../shard/records.ts';
+import { callerOf, identify } from './caller.ts';
+import type { Connection } from './connections.ts';
+import type { HolderHash } from './holder.ts';
+import { decodeAll } from './message.ts';
+import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
+
+/** Codes with which a connection is closed for what its token says, in the range that RFC 6455 leaves to applications. */
+export const SessionClose = {
+  /** No valid token came in time, or the one that did is over. */
+  UNAUTHENTICATED: 4401,
+  /** The token was revoked. */
+  REVOKED: 4403,
+} as const;
+
+/** How often it is looked whose time is over, and whose token was revoked. */
+const SWEEP_MS = 250;
+/** Tokens in a row that do not do, after which a connection is closed. */
+export const MAX_BAD_TOKENS = 8;
+/** The longest answer to AUTH: a holder's name, a time, a request id. */
+const MAX_ANSWER_BYTES = 96;
+
+/** What a token has opened on one connection, if one came. */
+interface Session {
+  identity: Identity | undefined;
+  /** Without an identity: when it is too late for one, by performance.now(). */
+  readonly deadlineMs: number;
+  /** A token is being looked at: one at a time. */
+  checking: boolean;
+  badTokens: number;
+}
+
+export interface SessionsOptions {
+  check: TokenCheck;
+  holders: HolderHash;
+  /** A connection without a valid token by then is closed. */
+  authDeadlineMs: number;
+  log: Log;
+}
+
+/**
+ * Who is on which connection, from the token that opened it or that AUTH brought, and for how long. One for each front. Sessions whose
+ * tokens expire or are revoked are closed within SWEEP_MS; a token's times are on the wall clock.
+ */
+export class Sessions {
+  private readonly options: SessionsOptions;
+  private readonly sessions = new Map<Connection, Session>();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(options: SessionsOptions) {
+    this.options = options;
+    this.timer = setInterval(() => void this.sweep(), SWEEP_MS);
+    this.timer.unref();
+  }
+
+  /** A connection is open: with a token that was looked at already, or with none so far. */
+  open(connection: Connection, identity: Identity | undefined): void {
+    const deadlineMs = performance.now() + this.options.authDeadlineMs;
+    const session: Session = { identity: undefined, deadlineMs, checking: false, badTokens: 0 };
+    this.sessions.set(connection, session);
+    if (identity === undefined) {
+      connection.mayOps = OPEN_OPS;
+      connection.authReason = AuthReason.MISSING;
+    } else {
+      this.grant(connection, session, identity);
+    }
+  }
+
+  /** The connection is gone. */
+  close(connection: Connection): void {
+    this.sessions.delete(connection);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  /** AUTH, see RouterOptions: answers when the token was looked at. */
+  readonly onAuth = (connection: Connection, token: string, requestId: Uint8Array, mode: number): void => {
+    const session = this.sessions.get(connection);
+    if (session === undefined) return;
+    if (session.checking) {
+      answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
+      return;
+    }
+    session.checking = true;
+    void this.authenticate(connection, session, token, requestId, mode);
+  };
+
+  /** Closes what is over. Public for tests; the timer calls it. */
+  async sweep(): Promise<void> {
+    const { revocations } = this.options.check;
+    await revocations.refresh();
+    const wallMs = Date.now();
+    const elapsedMs = performance.now();
+    for (const [connection, { identity, deadlineMs }] of this.sessions) {
+      const { sink } = connection;
+      if (identity === undefined) {
+        if (elapsedMs >= deadlineMs)
+          sink.close(
+            SessionClose.UNAUTHENTICATED,
+            `no valid token came within ${this.options.authDeadlineMs} ms`,
+          );
+      } else if (wallMs >= identity.expiresAtMs) {
+        sink.close(SessionClose.UNAUTHENTICATED, 'the token expired');
+      } else if (revocations.isRevoked(identity)) {
+        sink.close(SessionClose.REVOKED, 'the token was revoked');
+      }
+    }
+  }
+
+  private async authenticate(
+    connection: Connection,
+    session: Session,
+    token: string,
+    requestId: Uint8Array,
+    mode: number,
+  ): Promise<void> {
+    let identity: Identity;
+    try {
+      identity = await this.options.check.verify(token);
+    } catch (error) {
+      if (connection.open) this.refuse(connection, session, requestId, mode, error);
+      return;
+    } finally {
+      session.checking = false;
+    }
+    // Sessions end while their tokens are looked at, and what was sent to a connection that is gone nobody reads.
+    if (!connection.open) return;
+    if (session.identity !== undefined && session.identity.subject !== identity.subject) {
+      // No scope would do: holds and limits belong to the holder whose session it is.
+      answer(connection, mode, requestId, Status.FORBIDDEN, [0]);
+      return;
+    }
+    this.grant(connection, session, identity);
+    const holder = Buffer.from(identity.subject);
+    answer(connection, mode, requestId, Status.OK, [], holder, identity.expiresAtMs);
+  }
+
+  private grant(connection: Connection, session: Session, identity: Identity): void {
+    session.identity = identity;
+    session.badTokens = 0;
+    identify(connection, callerOf(identity, this.options.holders));
+  }
+
+  /** Says why a token does not do. A session that there is goes on. */
+  private refuse(
+    connection: Connection,
+    session: Session,
+    requestId: Uint8Array,
+    mode: number,
+    error: unknown,
+  ): void {
+    if (error instanceof CheckBusyError) {
+      answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
+      return;
+    }
+    const reason = error instanceof AuthError ? error.reason : AuthReason.MALFORMED;
+    if (session.identity === undefined) connection.authReason = reason;
+    answer(connection, mode, requestId, Status.UNAUTHENTICATED, [reason]);
+    if (++session.badTokens >= MAX_BAD_TOKENS)
+      connection.sink.close(SessionClose.UNAUTHENTICATED, `${MAX_BAD_TOKENS} tokens did not do`);
+  }
+}
+
+/** Replies under a request id as it came: numbers, then a text and a time. */
+function answer(
+  connection: Connection,
+  mode: number,
+  requestId: Uint8Array,
+  status: number,
+  numbers: readonly number[],
+  text?: Uint8Array,
+  timeMs?: number,
+): void {
+  const writer = new Writer(new Uint8Array(MAX_ANSWER_BYTES));
+  writer.array(2 + numbers.length + (text === undefined ? 0 : 1) + (timeMs === undefined ? 0 : 1));
+  writer.copy(requestId, 0, requestId.length);
+  writer.int32(status);
+  for (const number of numbers) writer.int32(number);
+  if (text !== undefined) writer.textFrom(text, 0, text.length);
+  if (timeMs !== undefined) writer.time(timeMs);
+  const bytes = writer.u8.subarray(0, writer.pos);
+  if (mode === Mode.BINARY) connection.sink.send(bytes);
+  else connection.sink.sendDecoded(mode, decodeAll(bytes)[0] as unknown[]);
+}
