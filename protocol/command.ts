@@ -1,13 +1,23 @@
 import type { Cursor } from './cursor.ts';
-import { MAX_COMMAND_BYTES, MAX_SEGMENTS, MAX_SKU_BYTES, MAX_TOKEN_BYTES } from './limits.ts';
-import { OP_SHAPES, Op, type OpShape, Route } from './ops.ts';
+import {
+  MAX_COMMAND_BYTES,
+  MAX_SEGMENTS,
+  MAX_SKU_BYTES,
+  MAX_TOKEN_BYTES,
+  MAX_TRACEPARENT_BYTES,
+} from './limits.ts';
+import { ClientPush, OP_SHAPES, Op, type OpShape, PUSH, Route } from './ops.ts';
 import { Reason } from './status.ts';
+
+/** Instead of a Reason: what was read is a traceparent. */
+export const TRACE = -1;
 
 /**
  * What has to be known of a command to route it: where it ends, its request id, and its first argument. One
  * object is used again for every command, and the other arguments are passed over unread.
  *
- * read() returns 0, or a Reason. After a Reason, `resumable` says whether the next command's start is known,
+ * read() returns 0, a Reason, or TRACE for a push that is no command: a traceparent, or what may once be one, with
+ * `skuBytes` 0, to be ignored. After a Reason, `resumable` says whether the next command's start is known,
  * `requestBytes` is 0 when the request id could not be told, and `element` is the index of what was wrong
  * (0 the op, 1 the request id, 2 the first argument).
  */
@@ -20,7 +30,7 @@ export class CommandPeek {
   requestBytes = 0;
   /** The rest of the command behind the request id. */
   end = 0;
-  /** First argument, where the op routes by SKU; a token likewise. */
+  /** First argument, where the op routes by SKU; a token or a traceparent likewise. */
   skuStart = 0;
   skuBytes = 0;
   /** First argument, where the op routes by hold: the words of the hold's id; by segment: its number in `lo`. */
@@ -42,6 +52,7 @@ export class CommandPeek {
     const afterHeader = cursor.pos;
     this.count = count;
     const reason = this.readElements(cursor, count);
+    if (reason === TRACE) return TRACE;
     if (reason !== 0) return this.recover(cursor, afterHeader, count, reason);
     this.end = cursor.pos;
     // A token has a bound of its own, and is not passed on.
@@ -61,13 +72,28 @@ export class CommandPeek {
       this.element = 1;
       return Reason.BAD_REQUEST_ID;
     }
-    if (this.op < 1 || this.op >= OP_SHAPES.length) return Reason.UNKNOWN_OP;
+    if (this.op < 1 || this.op >= OP_SHAPES.length) {
+      const trace = this.op === PUSH && cursor.hi === 0 && cursor.lo === ClientPush.TRACE;
+      return trace ? this.readTrace(cursor, count) : Reason.UNKNOWN_OP;
+    }
     const shape = OP_SHAPES[this.op] as OpShape;
     if (count < shape.minElements || count > shape.maxElements) return Reason.WRONG_COUNT;
     if (shape.route === Route.NONE) return 0;
     this.element = 2;
     if (!this.readRoute(cursor, shape.route)) return cursor.fault;
     return cursor.skip(count - 3) ? 0 : cursor.fault;
+  }
+
+  /** The rest of `[0, TRACE, traceparent]`. Whatever else stands there is no error, as Trace Context has it. */
+  private readTrace(cursor: Cursor, count: number): number {
+    const { pos } = cursor;
+    this.skuBytes = count === 3 ? cursor.text(MAX_TRACEPARENT_BYTES) : 0;
+    this.skuStart = cursor.start;
+    if (count === 3 && cursor.fault === 0) return TRACE;
+    this.skuBytes = 0;
+    cursor.pos = pos;
+    cursor.fault = 0;
+    return cursor.skip(count - 2) ? TRACE : cursor.fault;
   }
 
   private readRequest(cursor: Cursor): boolean {

@@ -25,6 +25,8 @@ export const MAX_COMMAND_BYTES = 256;
 export const MAX_TOKEN_BYTES = 8192;
 /** One reply. The longest, READ_HOLD's, has 114 bytes at most. */
 export const MAX_REPLY_BYTES = 192;
+/** A traceparent of a client; version 00 has 55. A longer one is ignored. */
+export const MAX_TRACEPARENT_BYTES = 128;
 /** One binary or text frame from a client. A longer one is answered MALFORMED and the connection closes. */
 export const MAX_FRAME_BYTES = 65_536;
 /** A frame that announces more than this is cut off by the socket layer before it is read. */

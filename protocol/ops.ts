@@ -19,6 +19,8 @@ export type OpName = keyof typeof Op;
 /** The first element of a push, which takes the place of a request id. */
 export const PUSH = 0;
 export const Push = { HELLO: 1, ERROR: 2 } as const;
+/** What a client may push: a traceparent, which belongs to the command right behind it in its frame. */
+export const ClientPush = { TRACE: 1 } as const;
 
 /** What STOCK's amount means: a change of the total, or the total itself. */
 export const StockMode = { DELTA: 0, TOTAL: 1 } as const;

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { MissingPackageError } from '../base/optional-package.ts';
 import { HoldfastError } from '../client/index.ts';
 import { ServerExit } from '../runtime/exit-codes.ts';
 import { SettingsError } from '../runtime/settings.ts';
@@ -80,6 +81,9 @@ function toFailure(error: unknown): CliError {
   if (error instanceof CliError) return error;
   if (error instanceof CommanderError) {
     return new CliError(ExitCode.USAGE, 'USAGE', error.message.replace(/^error: /, ''));
+  }
+  if (error instanceof MissingPackageError) {
+    return new CliError(ExitCode.USAGE, 'SETTINGS', error.message);
   }
   if (error instanceof SettingsError) {
     return new CliError(ExitCode.USAGE, 'SETTINGS', error.message, { problems: error.problems });

@@ -20,6 +20,8 @@ export const CLOSED_SINK: Sink = {
 /** A client as the front sees it. The rings name it by its index. */
 export class Connection {
   readonly index: number;
+  private readonly front: number;
+  private readonly number: number;
   sink: Sink;
   /** Whom its holds belong to, by name and as the segments know it. */
   holder = 'anonymous';
@@ -45,9 +47,16 @@ export class Connection {
   firstReply = -1;
   lastReply = -1;
 
-  constructor(index: number, sink: Sink) {
+  constructor(index: number, sink: Sink, front = 0, number = 0) {
     this.index = index;
     this.sink = sink;
+    this.front = front;
+    this.number = number;
+  }
+
+  /** What logs and traces call it, unlike the index never used again: its front, and the how-manieth there it is. */
+  get name(): string {
+    return `${this.front}-${this.number}`;
   }
 }
 
@@ -60,10 +69,16 @@ export class Connections {
   private readonly free: number[] = [];
   /** Open ones. */
   count = 0;
+  private readonly front: number;
+  private made = 0;
+
+  constructor(front = 0) {
+    this.front = front;
+  }
 
   add(sink: Sink, holderLo: number, holderHi: number): Connection {
     const index = this.free.pop() ?? this.slots.length;
-    const connection = new Connection(index, sink);
+    const connection = new Connection(index, sink, this.front, ++this.made);
     connection.holderLo = holderLo;
     connection.holderHi = holderHi;
     this.slots[index] = connection;

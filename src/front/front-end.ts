@@ -7,6 +7,7 @@ import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
+import type { CommandTrace } from '../trace/command-trace.ts';
 import { Front } from './front.ts';
 import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
@@ -40,6 +41,8 @@ export interface FrontEndOptions {
   authDeadlineMs: number;
   /** See originCheck(). */
   allowedOrigins: readonly string[];
+  /** Commands that are traced at most. */
+  tracesPerSecond: number;
 }
 
 export interface FrontEndHooks {
@@ -49,6 +52,8 @@ export interface FrontEndHooks {
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
   /** Takes what is worth a line in the log. */
   log: Log;
+  /** Takes what was traced. */
+  traced: (trace: CommandTrace) => void;
 }
 
 /** What checks a front's tokens; undefined where nobody is asked for one. Rejects with AuthSetupError where keys or revocations cannot be used. */
@@ -82,7 +87,8 @@ export class FrontEnd {
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
     const collector = new Collector(memory, options.ack);
     const onAuth = this.sessions?.onAuth;
-    this.front = new Front({ memory, front, clock, borrow, gate, onFault: hooks.onFault, onAuth });
+    const traces = { front, perSecond: options.tracesPerSecond, report: hooks.traced };
+    this.front = new Front({ memory, front, clock, borrow, gate, traces, onFault: hooks.onFault, onAuth });
     this.sockets = new SocketServer({
       front: this.front,
       hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),

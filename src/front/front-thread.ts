@@ -3,6 +3,7 @@ import type { LogEvent } from '../log/events.ts';
 import { Fold } from '../log/fold.ts';
 import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
+import type { CommandTrace } from '../trace/command-trace.ts';
 import { FrontEnd, type FrontEndHooks, type FrontEndOptions, openAuthenticator } from './front-end.ts';
 
 /** What a front's thread is asked. */
@@ -22,6 +23,8 @@ export type FrontReport =
   | { tell: 'profile'; request: ProfileRequest; answer: MessagePort }
   /** Something for the log, which the main thread writes. */
   | { tell: 'log'; event: LogEvent }
+  /** A command that was traced, of which the main thread makes spans. */
+  | { tell: 'traced'; trace: CommandTrace }
   /** A bug; the thread still runs, since its sockets must be gone before it ends. */
   | { tell: 'failed'; detail: string };
 
@@ -41,6 +44,7 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
   const fold = new Fold((event) => tell({ tell: 'log', event }));
   const hooks: FrontEndHooks = {
     log: fold.log,
+    traced: (trace) => tell({ tell: 'traced', trace }),
     onFault: (error) => {
       throw error;
     },

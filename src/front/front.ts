@@ -17,6 +17,7 @@ import {
   Lease,
 } from '../shard/memory.ts';
 import { Shard } from '../shard/shard.ts';
+import { CommandTraces, type CommandTracesOptions, NO_TRACES } from './command-traces.ts';
 import { type Connection, Connections } from './connections.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router, type RouterOptions } from './router.ts';
@@ -39,6 +40,8 @@ export interface FrontOptions {
   rules?: AdmissionRules;
   /** Whether the gate limits anything but rings and what a connection has under way; it does unless told otherwise. */
   gate?: boolean;
+  /** Whose commands are traced, and where that is told. Missing: nobody's. */
+  traces?: CommandTracesOptions | undefined;
   /** Told of a borrowed shard that threw: its segment is fenced off already. */
   onFault: (error: unknown, segment: number) => void;
   /** See RouterOptions. */
@@ -59,7 +62,7 @@ interface Link {
  * event loop that brought any, and publishes, wakes or stands in for the workers, and sends the replies that are ready.
  */
 export class Front {
-  readonly connections = new Connections();
+  readonly connections: Connections;
   readonly router: Router;
   readonly pump: ReplyPump;
   readonly durability: Durability;
@@ -90,6 +93,7 @@ export class Front {
     }));
     this.doorbell = frontDoorbells(memory)[front] as Doorbell;
     this.owners = new Int32Array(memory.owners);
+    this.connections = new Connections(front);
     this.counters = frontCounters(memory.counters, front);
     this.gate = new Gate({
       workers: memory.workers.length,
@@ -99,7 +103,12 @@ export class Front {
       on: options.gate ?? true,
       refused: this.counters.subarray(FrontCell.REFUSED, FrontCell.REFUSED + LAYER_COUNT),
     });
-    this.stages = new StageSampler(memory.stages, front, this.gate);
+    this.stages = new StageSampler(
+      memory.stages,
+      front,
+      this.gate,
+      new CommandTraces(options.traces ?? NO_TRACES),
+    );
     this.router = new Router({
       commands: this.links.flatMap((link) => link.commands),
       owners: this.owners,

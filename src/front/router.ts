@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { CommandPeek } from '../../protocol/command.ts';
+import { CommandPeek, TRACE } from '../../protocol/command.ts';
 import { Cursor } from '../../protocol/cursor.ts';
 import {
   MAX_BROKEN_FRAMES,
@@ -61,6 +61,8 @@ export class Router {
   private readonly counters: Float64Array;
   /** Who sent the frame at hand: index among SOURCES_OF_REPLIES. */
   private source = 0;
+  /** The status that the front answered to the command at hand, for its trace; -1 for none. */
+  private said = -1;
   private readonly gate: Gate;
   private readonly onAuth: RouterOptions['onAuth'];
   private readonly cursor = new Cursor();
@@ -88,6 +90,7 @@ export class Router {
     this.source = mode === Mode.INTERNAL ? 1 : 0;
     this.stages.arrive(frame.length / LEAST_COMMAND_BYTES, this.unpublished);
     const { cursor, writer } = this;
+    const { traces } = this.stages;
     cursor.reset(frame, 0, frame.length);
     writer.pos = 0;
     let broken = 0;
@@ -95,11 +98,17 @@ export class Router {
       if (writer.pos > MAX_FRAME_BYTES - MAX_REPLY_BYTES) {
         this.flush(connection, mode);
         // Sending can close a connection whose client does not read. Its index may be given to another one from now on.
-        if (!connection.open) return;
+        if (!connection.open) break;
       }
       const reason = this.peek.read(cursor);
       if (reason === 0) {
         this.route(connection, frame, mode);
+        if (traces.pending) this.stages.notTaken(this.peek.op, this.said);
+        continue;
+      }
+      if (traces.pending) this.stages.notTaken(0, -1);
+      if (reason === TRACE) {
+        this.expectTraced(connection, frame);
         continue;
       }
       add(this.counters, FrontCell.UNREADABLE + reason, 1);
@@ -109,6 +118,8 @@ export class Router {
       if (this.peek.requestBytes === 0 || broken !== 0) this.pushError(reason, cursor.pos);
       if (broken !== 0) break;
     }
+    if (traces.pending) this.stages.notTaken(0, -1);
+    if (!connection.open) return;
     if (writer.pos > 0) this.flush(connection, mode);
     if (broken !== 0) this.noteBroken(connection, broken);
     else connection.brokenFrames = 0;
@@ -198,8 +209,8 @@ export class Router {
     const words = at >> 2;
     const { i32, u8 } = ring;
     let slot = 0;
-    if (this.unpublished === this.stages.next) slot = this.stages.take(worker, segment, op);
-    else if (gate.probe) slot = this.stages.takeProbe(worker, segment, op);
+    if (this.unpublished === this.stages.next || gate.probe)
+      slot = this.stages.take(worker, segment, op, this.unpublished, gate.probe);
     gate.probe = false;
     i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
     // Who may touch the holds of others asks for them as nobody, whom the segments let.
@@ -217,9 +228,19 @@ export class Router {
     this.unpublished++;
   }
 
+  /** Asked for by a traceparent, for the command behind it. */
+  private expectTraced(connection: Connection, frame: Uint8Array): void {
+    const { peek, stages } = this;
+    this.said = -1;
+    if (stages.traces.expect(frame, peek.skuStart, peek.skuBytes, connection.name))
+      stages.expectTraced(this.unpublished);
+  }
+
   /** An answer of the front's own, with up to two results (-1: none). */
   private answer(frame: Uint8Array, status: number, first: number, second: number): void {
     const { writer, peek } = this;
+    // Who may do nothing takes no part in traces either: they are few, and for others.
+    this.said = status === Status.UNAUTHENTICATED ? -1 : status;
     add(this.counters, replyCell(this.source, known(peek.op), status), 1);
     writer.array(2 + (first >= 0 ? 1 : 0) + (second >= 0 ? 1 : 0));
     writer.copy(frame, peek.requestStart, peek.requestBytes);
@@ -248,6 +269,7 @@ export class Router {
 
   private answerTime(frame: Uint8Array): void {
     const { writer, peek } = this;
+    this.said = Status.OK;
     add(this.counters, replyCell(this.source, Op.TIME, Status.OK), 1);
     writer.array(3);
     writer.copy(frame, peek.requestStart, peek.requestBytes);

@@ -11,9 +11,11 @@ import {
   Slot,
   type StageMemory,
 } from '../shard/stage-memory.ts';
+import { CommandTraces, NO_TRACES } from './command-traces.ts';
 
 /** How often tick() is to be called. */
 export const TICK_MS = 100;
+const TICKS_PER_SECOND = 1000 / TICK_MS;
 /** Commands timed between two ticks. Each costs some half a microsecond on all threads together, so this is a quarter of a percent of one. */
 const SAMPLES_PER_TICK = 200;
 
@@ -40,6 +42,14 @@ export class StageSampler {
   private readonly leaving = new Int32Array(SLOTS);
   private leavingCount = 0;
   private arrivedUs = 0;
+  /** Who asked that the next command be traced, and the slots of such. */
+  readonly traces: CommandTraces;
+  /** While one is expected: what `next` is but for it, and when it was asked for. */
+  private due = 0;
+  private tracedUs = 0;
+  /** Whether a slot's command is timed only because it is traced: a client must not choose what is measured. */
+  private readonly chosen = new Uint8Array(SLOTS);
+  private ticks = 0;
   private oneIn = 1;
   private left = SAMPLES_PER_TICK;
   /** Of each slot's command, for the gate. */
@@ -49,9 +59,10 @@ export class StageSampler {
   private readonly probes = new Uint8Array(SLOTS);
   private readonly gate: Gate | undefined;
 
-  /** @param gate told of every command that was timed */
-  constructor(memory: StageMemory, front: number, gate?: Gate) {
+  /** @param gate told of every command that was timed; @param traces what clients want traced */
+  constructor(memory: StageMemory, front: number, gate?: Gate, traces = new CommandTraces(NO_TRACES)) {
     this.gate = gate;
+    this.traces = traces;
     this.views = new FrontStages(memory, front);
     const workers = Array.from({ length: memory.workers }, (_, worker) => worker);
     this.histograms = workers.map((worker) => this.views.histograms(worker));
@@ -64,27 +75,44 @@ export class StageSampler {
     if (this.next < unpublished + commands) this.arrivedUs = this.clock();
   }
 
-  /** The command whose turn it is (see `next`) goes into a worker's ring. Returns its slot, or 0 when all are taken: it is not timed then. */
-  take(worker: number, segment: number, op: number): number {
-    if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
-    // Any distance up to twice the mean is as likely as another.
-    this.next += 1 + this.random.below(2 * this.oneIn - 1);
-    return this.claim(worker, segment, op, false);
+  /** A client wants the command that comes now traced: it is timed, whoever's turn it is. */
+  expectTraced(unpublished: number): void {
+    this.due = this.next;
+    this.next = unpublished;
+    this.tracedUs = this.clock();
   }
 
-  /** A circuit breaker's probe goes into a worker's ring, and is timed out of turn. Returns its slot, or 0 as take() does. */
-  takeProbe(worker: number, segment: number, op: number): number {
-    this.arrivedUs = this.clock();
-    return this.claim(worker, segment, op, true);
+  /** The command to be traced did not go into a ring. The front answered it with `status`, or -1: nothing came of it. */
+  notTaken(op: number, status: number): void {
+    this.next = this.due;
+    if (status < 0) this.traces.pending = false;
+    else this.traces.answered(op, status, Math.max(0, (this.clock() - this.tracedUs) | 0));
   }
 
-  private claim(worker: number, segment: number, op: number, probe: boolean): number {
-    if (this.freeCount === 0) return 0;
-    const slot = this.free[--this.freeCount] as number;
+  /**
+   * A command goes into a worker's ring whose turn it is (see `next`), or that is timed out of turn: one to be traced, or a circuit
+   * breaker's probe. Returns its slot, or 0 when all are taken: it is not timed then.
+   */
+  take(worker: number, segment: number, op: number, unpublished: number, probe: boolean): number {
+    const { traces } = this;
+    const traced = traces.pending;
+    if (traced) this.next = this.due;
+    const ownTurn = this.next === unpublished;
+    if (ownTurn) {
+      if (--this.left === 0) this.setOneIn(this.oneIn * 2, SAMPLES_PER_TICK);
+      // Any distance up to twice the mean is as likely as another.
+      this.next += 1 + this.random.below(2 * this.oneIn - 1);
+    } else if (!traced) {
+      this.arrivedUs = this.clock();
+    }
+    const slot = this.freeCount === 0 ? 0 : (this.free[--this.freeCount] as number);
+    if (traced) traces.attach(slot, op, segment, worker);
+    if (slot === 0) return 0;
     this.claimed[this.claimedCount++] = slot;
+    this.chosen[slot] = ownTurn || probe ? 0 : 1;
     const { slots } = this.views;
     const row = slot * Slot.WORDS;
-    slots[row + Slot.ARRIVED] = this.arrivedUs;
+    slots[row + Slot.ARRIVED] = traced ? this.tracedUs : this.arrivedUs;
     slots[row + Slot.WORKER] = worker;
     this.segments[slot] = segment;
     this.ops[slot] = op;
@@ -112,6 +140,8 @@ export class StageSampler {
 
   /** The reply of a timed command may leave. `gate`: position in the worker's event ring that it waited for, when `gated`. */
   leave(slot: number, status: number, gated: boolean, gate: number): void {
+    const trace = this.traces.at(slot);
+    if (trace !== undefined) trace.status = status;
     const { slots } = this.views;
     const row = slot * Slot.WORDS;
     const replied = slots[row + Slot.REPLIED] as number;
@@ -139,6 +169,7 @@ export class StageSampler {
     this.published = 0;
     // What was far off while many came need not be now.
     this.next = Math.min(this.next, 2 * this.oneIn);
+    if (++this.ticks % TICKS_PER_SECOND === 0) this.traces.refill();
     this.noteTimes();
   }
 
@@ -158,6 +189,12 @@ export class StageSampler {
   }
 
   private finish(slot: number, nowUs: number): void {
+    if (this.traces.at(slot) !== undefined) this.traces.finish(slot, this.stagesOf(slot, nowUs));
+    if (this.chosen[slot] === 0) this.count(slot, nowUs);
+    this.free[this.freeCount++] = slot;
+  }
+
+  private count(slot: number, nowUs: number): void {
     const { slots } = this.views;
     const row = slot * Slot.WORDS;
     const histogram = this.histograms[slots[row + Slot.WORKER] as number] as Float64Array;
@@ -180,6 +217,11 @@ export class StageSampler {
       ((nowUs - arrived) | 0) / 1000,
       this.probes[slot] === 1,
     );
-    this.free[this.freeCount++] = slot;
+  }
+
+  private stagesOf(slot: number, nowUs: number): number[] {
+    const row = slot * Slot.WORDS;
+    const points = [...this.views.slots.subarray(row + Slot.ARRIVED, row + Slot.DURABLE + 1), nowUs];
+    return points.slice(1).map((until, i) => Math.max(0, (until - (points[i] as number)) | 0));
   }
 }

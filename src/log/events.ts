@@ -54,6 +54,7 @@ export const EVENTS = {
   'node-warning': row('warn', 'Node.js warns', ['detail'], ['detail']),
   'lines-dropped': row('warn', 'log lines were dropped, because nobody reads them fast enough', []),
   planted: row('warn', 'for tests only: this server has a planted fault', ['detail']),
+  'traces-lost': row('warn', 'spans could not be sent to the collector', ['detail']),
   // Workers.
   'worker-died': row(
     'error',

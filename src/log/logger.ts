@@ -1,5 +1,5 @@
 import pino from 'pino';
-import { optionalPackage } from '../base/optional-package.ts';
+import { MissingPackageError, optionalPackage } from '../base/optional-package.ts';
 import { EVENTS, type EventRow, LOG_LEVELS, type Log, type LogEvent, type LogLevel } from './events.ts';
 import { Fold } from './fold.ts';
 import { redactor } from './redact.ts';
@@ -21,17 +21,12 @@ export interface Logger {
   flush(): void;
 }
 
-/** `logFormat: pretty` without the package that it takes. */
-export class NoPrettyError extends Error {
-  override readonly name = 'NoPrettyError';
-}
-
 /** Lines that wait for a reader of stderr; more than that are dropped, and the server goes on. */
 const MOST_WAITING_BYTES = 1 << 20;
 const STDERR = 2;
 
 /**
- * The one logger of the process, on the main thread: structured events become lines of JSON by pino. Throws NoPrettyError. Other threads
+ * The one logger of the process, on the main thread: structured events become lines of JSON by pino. Throws MissingPackageError. Other threads
  * send their events here.
  */
 export async function createLogger(options: LoggerOptions): Promise<Logger> {
@@ -107,7 +102,5 @@ async function prettifier(format: LoggerOptions['format']): Promise<Prettify | u
     });
   }
   if (format === 'auto') return undefined;
-  throw new NoPrettyError(
-    'logFormat = pretty needs a package that is not installed. Install it (npm install pino-pretty), or take json.',
-  );
+  throw new MissingPackageError('logFormat = pretty', ['pino-pretty'], 'take json');
 }

@@ -26,6 +26,7 @@ export interface FrontThreadsHooks {
   profile: FrontEndHooks['profile'];
   /** Takes what the fronts have for the log. */
   log: Log;
+  traced: FrontEndHooks['traced'];
 }
 
 /** The fronts other than the main thread's, as the main thread sees them. */
@@ -90,6 +91,7 @@ export class FrontThreads {
     thread.on('message', (report: FrontReport) => {
       if (report.tell === 'failed') failed(report.detail);
       else if (report.tell === 'log') this.hooks.log(report.event);
+      else if (report.tell === 'traced') this.hooks.traced(report.trace);
       else if (report.tell === 'profile') void this.answer(report.request, report.answer);
     });
     thread.once('error', (error) =>

@@ -11,6 +11,8 @@ import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
+import { type SpanExport, startExport } from '../trace/exporter.ts';
+import { commandSpans } from '../trace/spans.ts';
 import { authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
@@ -88,6 +90,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
   const log = countingLog(memory.counters, write);
+  const exported = await exportOf(settings, log);
+  const traced = commandSpans();
   const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;
   const { ack, stopTimeoutMs } = settings;
   const frontOptions: FrontEndOptions = {
@@ -106,6 +110,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     auth,
     authDeadlineMs: settings.authDeadlineMs,
     allowedOrigins: settings.allowedOrigins,
+    tracesPerSecond: traced === undefined ? 0 : settings.tracesPerSecond,
   };
   const profiler = new Profiler('front-0', commandCounts(memory));
   const profile = (request: ProfileRequest) => profiler.take(request);
@@ -115,12 +120,14 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     log({ event: 'worker-died', worker: -1, fencedSegment: segment, detail });
     if (segment >= 0) durable?.rebuild(segment);
   };
-  const end = new FrontEnd(frontOptions, { onFault, profile, log }, authenticator);
+  const hooksOfFront = { onFault, profile, log, traced: traced ?? nobody };
+  const end = new FrontEnd(frontOptions, hooksOfFront, authenticator);
   const { front, sockets } = end;
   const further = new FrontThreads(frontOptions, {
     onFailed: (reason) => onHopeless(reason, ServerExit.HOPELESS),
     profile,
     log,
+    traced: traced ?? nobody,
   });
   const supervisor = new Supervisor({
     memory,
@@ -148,6 +155,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     await further.close();
     await supervisor.stop(stopTimeoutMs);
     await durable?.stop(stopTimeoutMs);
+    await exported?.stop();
     throw error;
   }
 
@@ -177,6 +185,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
     await Promise.all([end.close(), further.close()]);
+    await exported?.stop();
     log({ event: 'stopped', tookMs: Math.round(performance.now() - fromMs) });
     flush();
     if (!whole) {
@@ -229,6 +238,15 @@ function commandCounts({ workers }: EngineMemory): Record<string, Int32Array> {
     workers.map(({ sab }, worker) => [`shard-${worker}`, new Int32Array(sab, Control.COMMANDS * 4, 1)]),
   );
 }
+
+/** The way of spans to a collector, where the settings name one. */
+async function exportOf({ otlpEndpoint }: Settings, log: Log): Promise<SpanExport | undefined> {
+  if (otlpEndpoint === '') return undefined;
+  return startExport(otlpEndpoint, (detail) => log({ event: 'traces-lost', detail }));
+}
+
+/** Takes traces that nobody wants: there are none. */
+const nobody = (): void => {};
 
 /** What is logged goes to the hook, or by the settings to stderr. */
 async function loggerFor(settings: Settings, hooks: ServerHooks): Promise<Logger> {

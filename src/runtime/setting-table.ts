@@ -1,14 +1,14 @@
 import { ACK_LEVELS, type AckLevel } from '../../protocol/ack.ts';
 import { MAX_BACKPRESSURE_BYTES, MAX_HOLD_LIFE_MS, MAX_SEGMENTS, MAX_SLOTS } from '../../protocol/limits.ts';
 import type { SegmentOptions } from '../core/layout.ts';
-import { LOG_LEVELS, type LogLevel } from '../log/events.ts';
 import { defaultSpins } from '../ring/idle.ts';
 import { MAX_FRONTS } from '../shard/memory.ts';
 import { DOOR_ROWS, type DoorSettings } from './door-settings.ts';
 import { address, count, duration, type Row, type SettingKind, size } from './setting-kinds.ts';
+import { WATCH_ROWS, type WatchSettings } from './watch-settings.ts';
 
 /** What the server can be set to. Times are milliseconds; SETTINGS has the bounds, defaults and meanings. */
-export interface Settings extends DoorSettings {
+export interface Settings extends WatchSettings, DoorSettings {
   port: number;
   host: string;
   fronts: number;
@@ -42,8 +42,6 @@ export interface Settings extends DoorSettings {
   storeStallMs: number;
   redisWait: number;
   redisVolatile: 'refuse' | 'accept';
-  logLevel: LogLevel | 'silent';
-  logFormat: 'auto' | 'json' | 'pretty';
 }
 
 export type SettingName = keyof Settings;
@@ -206,22 +204,7 @@ const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
     defaultText: 'refuse',
     defaultFor: () => 'refuse',
   },
-  logLevel: {
-    type: 'choice',
-    unit: '',
-    choices: [...LOG_LEVELS, 'silent'],
-    help: 'the least important lines that are logged, on stderr',
-    defaultText: 'info',
-    defaultFor: () => 'info',
-  },
-  logFormat: {
-    type: 'choice',
-    unit: '',
-    choices: ['auto', 'json', 'pretty'],
-    help: 'lines of JSON, or for people; auto is for people where stderr is a terminal and pino-pretty is installed',
-    defaultText: 'auto',
-    defaultFor: () => 'auto',
-  },
+  ...WATCH_ROWS,
   ...DOOR_ROWS,
 };
 /** All settings in the order in which they are documented. */

@@ -70,6 +70,11 @@ export function loadSettings(sources: SettingsSources): Settings {
         `Set workers to at most ${settings.segments}, or segments to at least ${settings.workers}.`,
     ]);
   }
+  if (settings.otlpEndpoint !== '' && !isHttpUrl(settings.otlpEndpoint)) {
+    throw new SettingsError([
+      `otlpEndpoint = ${withoutPassword(settings.otlpEndpoint)} cannot be used: it must be an address such as http://127.0.0.1:4318.`,
+    ]);
+  }
   if (settings.store === NO_STORE && (settings.ack !== 'memory' || settings.snapshots !== '')) {
     const what = settings.snapshots !== '' ? `snapshots = ${settings.snapshots}` : `ack = ${settings.ack}`;
     throw new SettingsError([
@@ -237,6 +242,10 @@ function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<str
 
 function parseCount(text: string): number | undefined {
   return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
+}
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? '');
 }
 
 function listNames(): string {

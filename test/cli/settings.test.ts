@@ -84,6 +84,8 @@ test('the defaults are those that are documented', () => {
     redisVolatile: 'refuse',
     logLevel: 'info',
     logFormat: 'auto',
+    otlpEndpoint: '',
+    tracesPerSecond: 100,
     authKeys: [],
     authAlgorithms: ['HS256', 'RS256', 'ES256', 'EdDSA'],
     authIssuer: '',

@@ -34,8 +34,14 @@ it('every front sees by itself that the store stands still, and that it goes on'
     auth: undefined,
     authDeadlineMs: 5000,
     allowedOrigins: [],
+    tracesPerSecond: 0,
   } as const;
-  const hooks = { onFault: () => {}, log: () => {}, profile: () => Promise.reject(new Error('nobody asks')) };
+  const hooks = {
+    onFault: () => {},
+    log: () => {},
+    traced: () => {},
+    profile: () => Promise.reject(new Error('nobody asks')),
+  };
   ends = Array.from({ length: FRONTS }, (_, front) => new FrontEnd({ ...options, front }, hooks));
   const refusing = () => ends.map(({ front }) => front.router.refusingChanges);
   const [{ front }] = ends;

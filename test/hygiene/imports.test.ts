@@ -17,6 +17,7 @@ const BENEATH_FRONT = [
   'src/admission',
   'src/auth',
   'src/log',
+  'src/trace',
   'src/profile',
   'src/storage',
   ...BENEATH_STORAGE,
@@ -34,6 +35,11 @@ const LAYERS: Record<string, Layer> = {
   'src/shard': { folders: ['src/ring', 'src/core', 'src/base', 'protocol'], packages: [], node: 'any' },
   'src/log': { folders: ['src/base', 'protocol'], packages: ['pino'], node: 'any' },
   'src/metrics': { folders: ['src/log', ...BENEATH_STORAGE], packages: [], node: 'any' },
+  'src/trace': {
+    folders: ['src/shard', 'src/base', 'protocol'],
+    packages: ['@opentelemetry/api'],
+    node: 'any',
+  },
   'src/profile': { folders: [], packages: [], node: 'any' },
   'src/storage': {
     folders: BENEATH_STORAGE,

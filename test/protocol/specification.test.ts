@@ -104,7 +104,9 @@ describe('the examples are one conversation', () => {
       (row[3] as string).split(', '),
     );
     const sent = new Map(
-      messages.filter(({ from }) => from === 'client').map(({ message }) => [message[1], message[0]]),
+      messages
+        .filter(({ from, message }) => from === 'client' && message[0] !== PUSH)
+        .map(({ message }) => [message[1], message[0]]),
     );
     const succeeded = new Map<unknown, number>();
     for (const { from, message } of messages) {
@@ -194,6 +196,7 @@ test('bounds in the prose are those of the source', () => {
     'allows, a day by default',
     `up to ${limits.MAX_FRAME_BYTES.toLocaleString('en')} bytes`,
     `at most ${limits.MAX_COMMAND_BYTES} bytes`,
+    `longer than ${limits.MAX_TRACEPARENT_BYTES} bytes`,
     `may have ${limits.MAX_IN_FLIGHT.toLocaleString('en')} commands under way`,
     `1 to ${limits.MAX_HOLDER_BYTES} bytes of UTF-8`,
     limits.MAX_QUANTITY.toLocaleString('en'),
