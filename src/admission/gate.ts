@@ -4,6 +4,7 @@ import { Layer, Status } from '../../protocol/status.ts';
 import { Breakers } from './breakers.ts';
 import { ConcurrencyLimit } from './concurrency-limit.ts';
 import { DrainRate } from './drain-rate.ts';
+import { RateLimits, type RateMemory } from './rate-limits.ts';
 import { type AdmissionRules, type BreakerRule, OFF } from './rules.ts';
 
 /** How long a client had better wait while no rate is known: a full ring is worked off in some milliseconds. */
@@ -28,6 +29,8 @@ export interface GateOptions {
   /** Fronts in all, which share the workers' queues between them. */
   readonly fronts: number;
   readonly rules: AdmissionRules;
+  /** Where the fronts count for layers 2 and 3; without it these limit nothing. */
+  readonly rates?: RateMemory | undefined;
   /** Whether any layer but a connection's commands under way is in force. */
   readonly on: boolean;
   /** Where to count refusals by layer: a cell for each Layer. */
@@ -35,6 +38,8 @@ export interface GateOptions {
 }
 
 const NO_LIMIT = 2 ** 30;
+/** The rules of layers 2 and 3. */
+const RATES = ['holderRate', 'addressRate', 'skuWindow', 'holderWindow', 'holderSkuWindow'] as const;
 /** Who has a claim may go beyond what all others may have under way, by this part. */
 const VIP_SHARE = 1 / 4;
 
@@ -66,6 +71,8 @@ export class Gate {
   retryMs = 0;
   /** The command that was admitted last is a breaker's probe, and has to be timed. The router sets it back. */
   probe = false;
+  /** Of a monotonic clock, for layers 2 and 3: whoever uses the gate reads it once for each turn of the event loop. */
+  nowMs = 0;
   /** Refusals by layer. */
   readonly refused: Float64Array;
   /** Of each worker, commands that are in its rings and not answered. */
@@ -79,6 +86,9 @@ export class Gate {
   private limited = LIMITED;
   /** Undefined where the rules do without. */
   private limits: ConcurrencyLimit[] | undefined;
+  /** Layers 2 and 3, and whether any of their rules is in force. */
+  private readonly rates: RateLimits | undefined;
+  private rated = false;
   private skuBreakers: Breakers | undefined;
   private opBreakers: Breakers | undefined;
   private readonly drains: readonly DrainRate[];
@@ -102,11 +112,14 @@ export class Gate {
     this.turnedAway = new Int32Array(workers);
     this.retry = new Int32Array(workers).fill(BUSY_RETRY_MS);
     if (!options.on) this.limited = 0;
+    if (options.rates !== undefined)
+      this.rates = new RateLimits(options.rates, options.fronts > 1, options.rules);
     this.setRules(options.rules);
   }
 
   /** Goes by other rules from now on. What was measured stays, and so does what is open. */
-  setRules({ depth, concurrency, breakers }: AdmissionRules): void {
+  setRules(rules: AdmissionRules): void {
+    const { depth, concurrency, breakers } = rules;
     const { workers, segments, fronts, on } = this.options;
     this.perConnection = depth === OFF || !on ? MAX_IN_FLIGHT : depth.perConnection;
     this.perWorker = depth === OFF ? NO_LIMIT : Math.max(1, Math.floor(depth.perWorker / fronts));
@@ -116,6 +129,8 @@ export class Gate {
     else for (const limit of this.limits) limit.change(concurrency);
     this.skuBreakers = changed(this.skuBreakers, segments, breakers);
     this.opBreakers = changed(this.opBreakers, OP_SHAPES.length, breakers === OFF ? OFF : forOps(breakers));
+    this.rates?.setRules(rules);
+    this.rated = this.rates !== undefined && RATES.some((name) => rules[name] !== OFF);
     this.setMost();
   }
 
@@ -123,11 +138,15 @@ export class Gate {
    * The layer that refuses the command, or 0. `lo`, `hi`: hash of the SKU, or the words of the hold's id. What is admitted and finds room
    * in its ring has to be told by entered(), and what is answered by answered().
    */
-  admit(connection: Admitted, op: number, _lo: number, _hi: number, segment: number, worker: number): number {
+  admit(connection: Admitted, op: number, lo: number, hi: number, segment: number, worker: number): number {
     // One client cannot fill a ring that all share.
     if (connection.inFlight >= this.perConnection)
       return this.refuse(Layer.CONNECTION, this.retry[worker] as number);
     if (((this.limited >>> op) & 1) === 0) return 0;
+    if (this.rated) {
+      const layer = this.askRates(this.rates as RateLimits, connection, op, lo, hi);
+      if (layer !== 0) return layer;
+    }
     if ((this.underWay[worker] as number) >= (this.most[worker] as number)) {
       const layer = this.crowded(connection, worker);
       if (layer !== 0) return layer;
@@ -215,6 +234,19 @@ export class Gate {
     for (let worker = 0; worker < this.most.length; worker++) {
       this.most[worker] = Math.min(this.perWorker, this.limits?.[worker]?.limit ?? NO_LIMIT);
     }
+  }
+
+  /** Whoever asks is counted by its name, or by its address where it has none. */
+  private askRates(rates: RateLimits, from: Admitted, op: number, skuLo: number, skuHi: number): number {
+    const { anonymous } = from;
+    const lo = anonymous ? from.addressLo : from.holderLo;
+    const hi = anonymous ? from.addressHi : from.holderHi;
+    const nowMs = this.nowMs | 0;
+    const layer =
+      op === Op.HOLD
+        ? rates.admitHold(lo, hi, anonymous, skuLo, skuHi, nowMs)
+        : rates.admit(lo, hi, anonymous, nowMs);
+    return layer === 0 ? 0 : this.refuse(layer, rates.retryMs);
   }
 
   /** As much as may be is under way. Who has a claim may come still. */

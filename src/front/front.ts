@@ -1,5 +1,6 @@
 import { LAYER_COUNT } from '../../protocol/status.ts';
 import { Gate } from '../admission/gate.ts';
+import type { RateMemory } from '../admission/rate-limits.ts';
 import { type AdmissionRules, defaultRules } from '../admission/rules.ts';
 import type { Clock } from '../base/clock.ts';
 import { Doorbell } from '../ring/doorbell.ts';
@@ -38,6 +39,8 @@ export interface FrontOptions {
   borrow: boolean;
   /** What the gate goes by; the defaults of a server without authentication unless given. */
   rules?: AdmissionRules;
+  /** Where all fronts count what clients ask for; without it nobody's rate is limited. */
+  rates?: RateMemory | undefined;
   /** Whether the gate limits anything but rings and what a connection has under way; it does unless told otherwise. */
   gate?: boolean;
   /** Whose commands are traced, and where that is told. Missing: nobody's. */
@@ -100,6 +103,7 @@ export class Front {
       segments: memory.segments.length,
       fronts: memory.fronts.length,
       rules: options.rules ?? defaultRules(false),
+      rates: options.rates,
       on: options.gate ?? true,
       refused: this.counters.subarray(FrontCell.REFUSED, FrontCell.REFUSED + LAYER_COUNT),
     });
@@ -135,15 +139,16 @@ export class Front {
    */
   onFrame(connection: Connection, frame: Uint8Array, mode: number): void {
     const { router } = this;
+    this.schedule();
     router.onFrame(connection, frame, mode);
     if (router.unpublished >= PUBLISH_EARLY) this.publishEarly();
-    this.schedule();
   }
 
   /** Asks for an endTurn() after the callbacks of this turn of the event loop. */
   schedule(): void {
     if (this.turnScheduled) return;
     this.turnScheduled = true;
+    this.gate.nowMs = performance.now();
     setImmediate(this.turn);
   }
 

@@ -9,6 +9,7 @@ import {
   type GateOptions,
   SETTLING,
 } from '../../src/admission/gate.ts';
+import { allocateRates } from '../../src/admission/rate-limits.ts';
 import { type AdmissionRules, defaultRules } from '../../src/admission/rules.ts';
 import { makeGate } from '../fixtures/gate.ts';
 
@@ -70,6 +71,65 @@ describe('commands under way on one connection', () => {
   ])('are as many as the protocol allows when %s', (_, gate) => {
     expect(ask(gate, Op.HOLD, 0, client({ inFlight: MAX_IN_FLIGHT - 1 }))).toBe(0);
     expect(ask(gate, Op.HOLD, 0, client({ inFlight: MAX_IN_FLIGHT }))).toBe(Layer.CONNECTION);
+  });
+});
+
+describe('layers 2 and 3', () => {
+  const rules: Partial<AdmissionRules> = {
+    holderRate: { perSecond: 1, burst: 2 },
+    addressRate: { perSecond: 10, burst: 3 },
+    skuWindow: { windowMs: 1000, limit: 1000 },
+  };
+  const rated = (more: Partial<GateOptions> = {}): Gate =>
+    gateBy(rules, { rates: allocateRates(64, 64, 7), ...more });
+  const admitted = (gate: Gate, who: Admitted, op: number = Op.HOLD): number => {
+    let count = 0;
+    while (count < 100 && ask(gate, op, 0, who) === 0) count++;
+    return count;
+  };
+
+  it.each(limited)('limit %s by the name, or by the address of who has none', (_, op) => {
+    const gate = rated();
+    expect(admitted(gate, client({ anonymous: false }), op)).toBe(2);
+    expect(gate.refused[Layer.HOLDER_RATE]).toBe(1);
+    expect(admitted(gate, client({ holderLo: 9 }), op)).toBe(3);
+    expect(gate.refused[Layer.ADDRESS_RATE]).toBe(1);
+    expect(admitted(gate, client({ holderLo: 8 }), op)).toBe(0);
+    expect(admitted(gate, client({ anonymous: false, addressLo: 9, holderLo: 9 }), op)).toBe(2);
+  });
+
+  it('say when there is a token again, by the clock that was read last', () => {
+    const gate = rated();
+    gate.nowMs = 5000.5;
+    const named = client({ anonymous: false });
+    admitted(gate, named);
+    expect(gate.retryMs).toBe(1000);
+    gate.nowMs = 6000.5;
+    expect(admitted(gate, named)).toBe(1);
+  });
+
+  it.each(settling)('let %s through', (_, op) => {
+    const gate = rated();
+    admitted(gate, client());
+    expect(admitted(gate, client(), op)).toBe(100);
+  });
+
+  it('follow the rules, and limit nothing when the gate is off', () => {
+    const gate = rated();
+    gate.setRules(RULES);
+    expect(admitted(gate, client())).toBe(100);
+    gate.setRules({ ...RULES, ...rules });
+    expect(admitted(gate, client())).toBe(3);
+    expect(admitted(rated({ on: false }), client())).toBe(100);
+  });
+
+  it('are asked before those that are about the server', () => {
+    const gate = rated({ rules: { ...RULES, ...rules, depth: { perConnection: 100, perWorker: 1 } } });
+    fill(gate, 1);
+    expect(Array.from({ length: 4 }, () => ask(gate))).toEqual([
+      ...new Array(3).fill(Layer.WORKER_QUEUE),
+      Layer.ADDRESS_RATE,
+    ]);
   });
 });
 
