@@ -1,6 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
-import { MAX_FRAME_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
-import { Op, PUSH, Push, StockMode } from '../../protocol/ops.ts';
+import { MAX_FRAME_BYTES, MAX_QUANTITY, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
+import { OP_SHAPES, Op, PUSH, Push, Route, StockMode } from '../../protocol/ops.ts';
 import { Reason, STATUS_COUNT, Status } from '../../protocol/status.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { Header } from '../../src/core/layout.ts';
@@ -26,6 +26,8 @@ const WORKERS = 2;
 /** What there is from the beginning. */
 const FIRST_SKU = 'sku-1';
 const FIRST_UNITS = 10;
+/** The least id of a hold. */
+const FIRST_HOLD = 2 ** 32;
 const PLENTY = 100_000;
 /** Between two inputs. */
 const APART_MS = 1000;
@@ -33,6 +35,8 @@ const APART_MS = 1000;
 /** A client, and what it is owed for the frames of its present connection. */
 export class Client implements Sink {
   readonly holder: number;
+  /** Gets the ids of holds that it places. */
+  private readonly holds: number[];
   /** Set while it is connected. */
   connection: Connection | undefined;
   /** Messages for what it sent: exactly so many, or up to two more where a frame broke off. */
@@ -44,8 +48,9 @@ export class Client implements Sink {
   /** Request ids that it sent. */
   readonly ids = new Set<number>();
 
-  constructor(holder: number) {
+  constructor(holder: number, holds: number[]) {
     this.holder = holder;
+    this.holds = holds;
   }
 
   send(frame: Uint8Array): void {
@@ -76,6 +81,7 @@ export class Client implements Sink {
     }
     if (!this.ids.has(id)) fail(`an answer to ${id}, which was never asked by this client`);
     if (!(status >= 0 && status < STATUS_COUNT)) fail(`status ${status}`);
+    if (status === Status.OK && results.length === 2 && results[0] >= FIRST_HOLD) this.holds.push(results[0]);
   }
 }
 
@@ -89,7 +95,9 @@ export class Conversation {
   private readonly front: Front;
   private readonly segments: readonly Int32Array[];
   private readonly stocked: readonly Int32Array[];
-  private clients = [new Client(1), new Client(2)];
+  /** Ids of holds that were placed. */
+  private readonly holds: number[] = [];
+  private clients = this.newClients();
 
   constructor() {
     const memory = makeMemory({ workers: WORKERS, segments: WORKERS, segment: TABLES });
@@ -108,7 +116,8 @@ export class Conversation {
   /** Forgets what was said before. */
   begin(): void {
     for (const who of this.clients.keys()) this.hangUp(who);
-    this.clients = [new Client(1), new Client(2)];
+    this.clients = this.newClients();
+    this.holds.length = 0;
     for (const [segment, words] of this.segments.entries()) {
       if (this.isTouched(segment)) words.set(this.stocked[segment]);
     }
@@ -122,6 +131,19 @@ export class Conversation {
     this.owe(client, frame);
     this.front.onFrame(connection, frame, Mode.BINARY);
     if (client.closing) this.hangUp(who);
+  }
+
+  /** A command that is whole, as `bytes` have it: op, which hold or SKU, and an argument each. Returns how many were used. */
+  command(who: number, bytes: Uint8Array): number {
+    const [op = 0, pick = 0, ...values] = bytes;
+    const { op: known, route, minElements, maxElements } = OP_SHAPES[(op & 15) % OP_SHAPES.length];
+    const given = minElements + ((op >> 4) % (maxElements - minElements + 1));
+    const first = { [Route.SKU]: FIRST_SKU, [Route.HOLD]: this.holds[pick % this.holds.length] ?? 1 }[route];
+    const args = [first ?? pick & 1, ...values].slice(0, Math.max(0, given - 2));
+    // Ends of bounds lie beyond what a byte says.
+    const spread = args.map((value, i) => (i > 0 && value === 255 ? MAX_QUANTITY : value));
+    this.binary(who, packr.pack([known, 1 + pick, ...spread]));
+    return Math.min(bytes.length, 1 + args.length);
   }
 
   /** As the socket server takes a text frame. */
@@ -185,6 +207,10 @@ export class Conversation {
       if (stocked?.[word] !== this.segments[segment][word]) return true;
     }
     return false;
+  }
+
+  private newClients(): Client[] {
+    return [new Client(1, this.holds), new Client(2, this.holds)];
   }
 
   private connect(client: Client): Connection {
