@@ -1,7 +1,7 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { MAX_FRAME_BYTES, MAX_QUANTITY, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
 import { OP_SHAPES, Op, PUSH, Push, Route, StockMode } from '../../protocol/ops.ts';
-import { Reason, STATUS_COUNT, Status } from '../../protocol/status.ts';
+import { AuthReason, Reason, STATUS_COUNT, Status } from '../../protocol/status.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { Header } from '../../src/core/layout.ts';
 import type { Connection, Sink } from '../../src/front/connections.ts';
@@ -32,7 +32,7 @@ const PLENTY = 100_000;
 /** Between two inputs. */
 const APART_MS = 1000;
 
-/** A client, and what it is owed for the frames of its present connection. */
+/** A client, the second of them one who may do everything, and what it is owed for the frames of its present connection. */
 export class Client implements Sink {
   readonly holder: number;
   /** Gets the ids of holds that it places. */
@@ -45,6 +45,8 @@ export class Client implements Sink {
   got = 0;
   /** Whether the server has closed its connection. */
   closing = false;
+  /** Whether it comes without a token that is needed. */
+  unknown = false;
   /** Request ids that it sent. */
   readonly ids = new Set<number>();
 
@@ -167,8 +169,9 @@ export class Conversation {
   }
 
   /** The connection ends, from either side and with whatever is under way; the client comes again with its next frame. */
-  hangUp(who: number): void {
+  hangUp(who: number, comesUnknown = false): void {
     const client = this.clients[who];
+    client.unknown = comesUnknown;
     if (client.connection !== undefined) this.front.connections.close(client.connection);
     client.connection = undefined;
   }
@@ -218,6 +221,8 @@ export class Conversation {
       Object.assign(client, { owed: 0, brokenFrames: 0, got: 0, closing: false });
       client.ids.clear();
       client.connection = this.front.connections.add(client, client.holder, 0);
+      Object.assign(client.connection, client.holder === 1 ? {} : { admin: true, vip: true });
+      if (client.unknown) Object.assign(client.connection, { mayOps: 0, authReason: AuthReason.MISSING });
     }
     return client.connection;
   }

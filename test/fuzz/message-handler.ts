@@ -3,7 +3,7 @@ import { Conversation } from './conversation.ts';
 /** A step's first byte: its kind, then flags. */
 export const Step = {
   ...{ BINARY: 0, TEXT: 1, PASS: 2, HANG_UP: 3, COMMAND: 4, KINDS: 7 },
-  ...{ SECOND_CLIENT: 8, WORKERS_WAIT: 16 },
+  ...{ SECOND_CLIENT: 8, WORKERS_WAIT: 16, COMES_UNKNOWN: 32 },
 } as const;
 
 const conversation = new Conversation();
@@ -31,7 +31,7 @@ export function fuzz(data: Buffer): void {
     if (kind === Step.PASS) {
       conversation.pass(2 ** ((data[at++] ?? 0) & 31));
     } else if (kind === Step.HANG_UP) {
-      conversation.hangUp(who);
+      conversation.hangUp(who, (step & Step.COMES_UNKNOWN) !== 0);
     } else if (kind === Step.COMMAND) {
       at += conversation.command(who, data.subarray(at));
     } else {
