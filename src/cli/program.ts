@@ -14,6 +14,7 @@ import { serveCommand } from './serve.ts';
 import { showHoldCommand } from './show-hold.ts';
 import { stockCommand } from './stock.ts';
 import { stressCommand } from './stress.ts';
+import { tokenCommand } from './token.ts';
 import { verifyCommand } from './verify.ts';
 
 /**
@@ -36,6 +37,7 @@ export function program(quiet = false): Command {
     .addCommand(returnCommand())
     .addCommand(showHoldCommand())
     .addCommand(inspectCommand())
+    .addCommand(tokenCommand())
     .addCommand(verifyCommand())
     .addCommand(journalCommand())
     .addCommand(recoverCommand());
