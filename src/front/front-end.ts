@@ -16,6 +16,7 @@ import { originCheck } from './origin.ts';
 import { Sessions } from './session.ts';
 import { SocketCount } from './socket-count.ts';
 import { SocketServer } from './socket-server.ts';
+import { StockReader } from './stock-reader.ts';
 import { BoundedCheck, type TokenCheck } from './token-check.ts';
 
 /** Can be handed to a thread as it is. */
@@ -35,6 +36,8 @@ export interface FrontEndOptions {
   maxBackpressureBytes: number;
   /** A store that makes nothing durable for this long stands still. */
   storeStallMs: number;
+  /** SKUs whose stock the metrics tell. */
+  metricsSkus: number;
   /** How tokens are checked; undefined where nobody is asked for one. */
   auth: AuthOptions | undefined;
   /** A connection has a valid token by then, or is closed. */
@@ -89,6 +92,7 @@ export class FrontEnd {
     const onAuth = this.sessions?.onAuth;
     const traces = { front, perSecond: options.tracesPerSecond, report: hooks.traced };
     this.front = new Front({ memory, front, clock, borrow, gate, traces, onFault: hooks.onFault, onAuth });
+    const stock = new StockReader(this.front, memory, options.metricsSkus);
     this.sockets = new SocketServer({
       front: this.front,
       hello: new Hello(options.ack, memory.segments.length, options.maxHoldLifeMs, memory.fronts.length),
@@ -102,9 +106,10 @@ export class FrontEnd {
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
-      metrics: (format) => {
+      metrics: async (format) => {
+        const stocks = await stock.read();
         this.front.stages.noteTimes();
-        return collector.render(format, clock());
+        return collector.render(format, clock(), stocks);
       },
       log,
       stages: () => {

@@ -8,6 +8,7 @@ import type { RingProducer } from '../ring/producer.ts';
 import { add, FrontCell, frontCounters } from '../shard/counters.ts';
 import { Durability } from '../shard/durability.ts';
 import { strikeFront } from '../shard/faults.ts';
+import { HotSkus } from '../shard/hot-skus.ts';
 import { commandProducers, replyConsumer } from '../shard/link-rings.ts';
 import {
   Control,
@@ -119,6 +120,7 @@ export class Front {
       clock: options.clock,
       stages: this.stages,
       counters: this.counters,
+      hot: new HotSkus(memory.counters.hotSkus, front),
       gate: this.gate,
       onAuth: options.onAuth,
     });

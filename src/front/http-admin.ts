@@ -20,7 +20,7 @@ import { Exchange, type HttpDoor } from './http-exchange.ts';
 export interface AdminOptions extends HttpDoor {
   stages: () => StageReport;
   /** What `GET /metrics` answers. */
-  metrics: (format: Format) => string;
+  metrics: (format: Format) => Promise<string>;
   /** Measures all threads. Rejects with ProfileBusyError while another is being taken. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
 }
@@ -43,7 +43,9 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
   app.get('/metrics', (res, req) => {
     const format = formatFor(req.getHeader('accept'));
     const exchange = new Exchange(res, req, options);
-    exchange.allow(Scope.ADMIN, () => exchange.text(CONTENT_TYPES[format], options.metrics(format)));
+    exchange.allow(Scope.ADMIN, () => {
+      void options.metrics(format).then((text) => exchange.text(CONTENT_TYPES[format], text));
+    });
   });
   app.post('/v1/profile', (res, req) => {
     const exchange = new Exchange(res, req, options);

@@ -16,6 +16,7 @@ import type { Clock } from '../base/clock.ts';
 import { SkuHash, segmentOfHash } from '../base/hash.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { add, FrontCell, replyCell } from '../shard/counters.ts';
+import type { HotSkus } from '../shard/hot-skus.ts';
 import { LANES, Lane, laneOf } from '../shard/lanes.ts';
 import { COMMAND_HEAD_BYTES, COMMAND_SETTLED_WORD, commandInfo, Mode } from '../shard/records.ts';
 import type { Connection } from './connections.ts';
@@ -33,6 +34,8 @@ export interface RouterOptions {
   stages: StageSampler;
   /** See FrontCell. */
   counters: Float64Array;
+  /** Told of the timed commands of clients that name a SKU. */
+  hot: HotSkus;
   gate: Gate;
   /** Checks a token, and answers, later, to the request id given as it came. Missing where there is no authentication. */
   onAuth?: ((connection: Connection, token: string, requestId: Uint8Array, mode: number) => void) | undefined;
@@ -59,6 +62,7 @@ export class Router {
   private readonly clock: Clock;
   private readonly stages: StageSampler;
   private readonly counters: Float64Array;
+  private readonly hot: HotSkus;
   /** Who sent the frame at hand: index among SOURCES_OF_REPLIES. */
   private source = 0;
   /** The status that the front answered to the command at hand, for its trace; -1 for none. */
@@ -78,6 +82,7 @@ export class Router {
     this.clock = options.clock;
     this.stages = options.stages;
     this.counters = options.counters;
+    this.hot = options.hot;
     this.gate = options.gate;
     this.onAuth = options.onAuth;
   }
@@ -212,6 +217,8 @@ export class Router {
     if (this.unpublished === this.stages.next || gate.probe)
       slot = this.stages.take(worker, segment, op, this.unpublished, gate.probe);
     gate.probe = false;
+    if (slot !== 0 && route === Route.SKU && mode !== Mode.INTERNAL)
+      this.hot.note(frame, peek.skuStart, peek.skuBytes, lo, hi, this.stages.weightOf(slot));
     i32[words] = commandInfo(op, peek.count, mode, peek.requestBytes, segment, slot);
     // Who may touch the holds of others asks for them as nobody, whom the segments let.
     const anyHolder = connection.admin && route === Route.HOLD;

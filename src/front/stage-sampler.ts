@@ -120,6 +120,11 @@ export class StageSampler {
     return slot;
   }
 
+  /** How many commands the one stands for that was just given a slot; 0 when its client chose that it is timed. */
+  weightOf(slot: number): number {
+    return this.chosen[slot] === 0 ? this.oneIn : 0;
+  }
+
   /** So many commands are about to become visible: behind that their slots are the workers'. */
   publish(commands: number): void {
     // Never one that has passed: a tick may have brought it nearer than what waited.

@@ -1,6 +1,14 @@
 import { statSync } from 'node:fs';
 import { OP_SHAPES, opName } from '../../protocol/ops.ts';
-import { Reason, reasonName, STATUS_COUNT, Status, statusName } from '../../protocol/status.ts';
+import {
+  Layer,
+  layerName,
+  Reason,
+  reasonName,
+  STATUS_COUNT,
+  Status,
+  statusName,
+} from '../../protocol/status.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { version } from '../base/version.ts';
 import {
@@ -33,8 +41,18 @@ import { Exposition, type Format } from './exposition.ts';
 import { FAMILIES as F } from './families.ts';
 import { coarse, EDGES } from './histogram.ts';
 
+export interface SkuStock {
+  readonly sku: string;
+  readonly available: number;
+  readonly held: number;
+  readonly sold: number;
+  /** Of all commands that name a SKU, 0 to 1. */
+  readonly share: number;
+}
+
 /** Names where a front's block has one cell for each member of an enumeration. */
 const REASONS = Object.values(Reason);
+const LAYERS = Object.values(Layer);
 
 /**
  * Reads all counters of an engine and says them in Prometheus' words. Any thread can: what is read is shared memory, and its writers go on
@@ -65,14 +83,15 @@ export class Collector {
     this.durability = new Durability(memory);
   }
 
-  /** @param nowMs the server's time */
-  render(format: Format, nowMs: number): string {
+  /** @param nowMs the server's time; @param stock of the SKUs to be told of */
+  render(format: Format, nowMs: number, stock: readonly SkuStock[]): string {
     const text = new Exposition(format);
     text.add(F.build, [version, process.version, this.ack], 1);
     this.addCommands(text);
     this.addConnections(text);
     this.addStages(text, nowMs);
     this.addTables(text);
+    addStock(text, stock);
     if (this.memory.storage !== undefined) this.addStore(text, nowMs);
     this.addEvents(text);
     this.addThreads(text);
@@ -91,6 +110,8 @@ export class Collector {
         }
       }
     });
+    for (const layer of LAYERS)
+      text.add(F.refusals, [layerName(layer)], this.overFronts(FrontCell.REFUSED + layer));
     for (const reason of REASONS)
       text.add(F.unreadable, [reasonName(reason)], this.overFronts(FrontCell.UNREADABLE + reason));
   }
@@ -218,6 +239,15 @@ export class Collector {
   private ofThread(name: string, cell: number): number {
     return threadCounters(this.memory.counters, name)[cell] as number;
   }
+}
+
+function addStock(text: Exposition, stock: readonly SkuStock[]): void {
+  for (const { sku, available, held, sold } of stock) {
+    text.add(F.skuUnits, [sku, 'available'], available);
+    text.add(F.skuUnits, [sku, 'held'], held);
+    text.add(F.skuUnits, [sku, 'sold'], sold);
+  }
+  for (const { sku, share } of stock) text.add(F.skuShare, [sku], share);
 }
 
 function addProcess(text: Exposition): void {

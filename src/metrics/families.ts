@@ -29,6 +29,11 @@ export const FAMILIES = {
     ['source', 'op', 'status'],
     'Commands answered. Source http: commands that HTTP requests and scrapes became.',
   ),
+  refusals: counter(
+    'holdfast_refusals',
+    ['layer'],
+    'Commands refused for load or by a limit, by the layer of admission that refused.',
+  ),
   unreadable: counter(
     'holdfast_unreadable',
     ['reason'],
@@ -83,6 +88,16 @@ export const FAMILIES = {
   ),
   segments: gauge('holdfast_segments', ['state'], 'Segments in service, and fenced off after a death.'),
 
+  skuUnits: gauge(
+    'holdfast_sku_units',
+    ['sku', 'state'],
+    'Units of the SKUs that commands name most, at most metricsSkus of them: available, held and sold, which add up to the total.',
+  ),
+  skuShare: gauge(
+    'holdfast_sku_share_ratio',
+    ['sku'],
+    'Share of a hot SKU among the commands that name one, lately, 0 to 1.',
+  ),
   changes: counter('holdfast_changes', [], 'Changes of state since the store was made.'),
   durableChanges: counter('holdfast_durable_changes', [], 'Changes of state that are durable.'),
   lagChanges: gauge('holdfast_durable_lag_changes', [], 'Changes of state that are not durable yet.'),

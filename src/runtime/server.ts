@@ -107,6 +107,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     maxConnections: settings.maxConnections,
     maxBackpressureBytes: settings.maxBackpressureBytes,
     storeStallMs: settings.storeStallMs,
+    metricsSkus: settings.metricsSkus,
     auth,
     authDeadlineMs: settings.authDeadlineMs,
     allowedOrigins: settings.allowedOrigins,

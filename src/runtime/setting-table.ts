@@ -40,6 +40,7 @@ export interface Settings extends WatchSettings, DoorSettings {
   journalFileBytes: number;
   eventRingBytes: number;
   storeStallMs: number;
+  metricsSkus: number;
   redisWait: number;
   redisVolatile: 'refuse' | 'accept';
 }
@@ -188,6 +189,13 @@ const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
     600_000,
     1000,
     'a store that makes nothing durable for this long stands still: changes are refused, reads go on',
+  ),
+  metricsSkus: count(
+    'SKUs',
+    0,
+    128,
+    32,
+    'SKUs whose stock GET /metrics tells: those that commands name most; 0 tells none',
   ),
   redisWait: count(
     'replicas',

@@ -1,6 +1,7 @@
 import { OP_SHAPES } from '../../protocol/ops.ts';
 import { STATUS_COUNT } from '../../protocol/status.ts';
 import { assert } from '../base/assert.ts';
+import { allocateHotSkus } from './hot-skus.ts';
 import { BUCKETS } from './stage-histogram.ts';
 
 /**
@@ -13,6 +14,7 @@ import { BUCKETS } from './stage-histogram.ts';
  */
 export interface CounterMemory {
   readonly sab: SharedArrayBuffer;
+  readonly hotSkus: SharedArrayBuffer;
   readonly fronts: number;
   readonly workers: number;
 }
@@ -101,7 +103,7 @@ const THREAD_STRIDE = roundUp(ThreadCell.CELLS);
 
 export function allocateCounters(fronts: number, workers: number): CounterMemory {
   const cells = fronts * FRONT_STRIDE + (fronts + workers + 1) * THREAD_STRIDE + ServerCell.CELLS;
-  return { sab: new SharedArrayBuffer(cells * 8), fronts, workers };
+  return { sab: new SharedArrayBuffer(cells * 8), hotSkus: allocateHotSkus(fronts), fronts, workers };
 }
 
 /** View of a front's block. */

@@ -80,6 +80,7 @@ test('the defaults are those that are documented', () => {
     journalFileBytes: 67_108_864,
     eventRingBytes: 4_194_304,
     storeStallMs: 1000,
+    metricsSkus: 32,
     redisWait: 0,
     redisVolatile: 'refuse',
     logLevel: 'info',

@@ -31,6 +31,7 @@ it('every front sees by itself that the store stands still, and that it goes on'
     maxConnections: 10,
     maxBackpressureBytes: 65_536,
     storeStallMs: 100,
+    metricsSkus: 0,
     auth: undefined,
     authDeadlineMs: 5000,
     allowedOrigins: [],

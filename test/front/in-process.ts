@@ -5,6 +5,7 @@ import { ReplyPump } from '../../src/front/reply-pump.ts';
 import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import { frontCounters } from '../../src/shard/counters.ts';
+import { HotSkus } from '../../src/shard/hot-skus.ts';
 import { commandProducers, replyConsumer } from '../../src/shard/link-rings.ts';
 import { Lease } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
@@ -42,6 +43,7 @@ export class InProcess {
       clock: () => this.clock[0],
       stages,
       counters,
+      hot: new HotSkus(memory.counters.hotSkus, 0),
       gate,
     });
     this.pump = new ReplyPump([replyConsumer(own, 0)], connections, stages, counters, gate);

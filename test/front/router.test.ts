@@ -9,6 +9,7 @@ import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters, replyCell } from '../../src/shard/counters.ts';
+import { HotSkus } from '../../src/shard/hot-skus.ts';
 import { Lane } from '../../src/shard/lanes.ts';
 import { commandConsumer, commandProducers } from '../../src/shard/link-rings.ts';
 import {
@@ -38,6 +39,7 @@ function setUp(fixture: EngineFixture = {}) {
     clock: () => NOW,
     stages: new StageSampler(memory.stages, 0),
     counters,
+    hot: new HotSkus(memory.counters.hotSkus, 0),
     gate: makeGate({ workers: memory.workers.length, segments: SEGMENTS }),
   });
   const ringsOf = (lane: number) => memory.workers.map((own) => commandConsumer(own, 0, lane));

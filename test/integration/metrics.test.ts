@@ -9,12 +9,18 @@ import { tempDir } from '../fixtures/temp-dir.ts';
 
 const FRONTS = 2;
 const CLIENTS = 4;
+const MOST_SKUS = 6;
 
 const path = tempDir();
 let server: ServerProcess;
 
 beforeAll(async () => {
-  server = await startServer({ fronts: FRONTS, store: `file:${path('store')}`, ack: 'sync' });
+  server = await startServer({
+    fronts: FRONTS,
+    store: `file:${path('store')}`,
+    ack: 'sync',
+    metricsSkus: MOST_SKUS,
+  });
 });
 afterAll(() => server.stop());
 
@@ -89,18 +95,21 @@ describe('GET /metrics', () => {
   });
 
   it('has all families that there are, with their labels and no others', async () => {
-    const { families } = await scrape('application/openmetrics-text; version=1.0.0');
-    const told = families.map(({ name, type, samples: [{ labels }] }) => [
-      name,
-      type,
-      Object.keys(labels).filter((label) => label !== 'le'),
-    ]);
+    const told = async () =>
+      (await scrape('application/openmetrics-text; version=1.0.0')).families
+        .map(({ name, type, samples: [{ labels }] }) => [
+          name,
+          type,
+          Object.keys(labels).filter((label) => label !== 'le'),
+        ])
+        .sort();
     const known = (Object.values(FAMILIES) as Family[]).map(({ name, type, labels }) => [
       name,
       type,
       [...labels],
     ]);
-    expect(told.sort()).toEqual(known.sort());
+    // Stock is read once a second.
+    await expect.poll(told).toEqual(known.sort());
   });
 
   it('sees the connections of all fronts, their messages, and what was refused before it was a command', async () => {
@@ -141,6 +150,27 @@ describe('GET /metrics', () => {
     expect(
       sumOf((await scrape()).families, 'holdfast_loop_delay_seconds_count', { thread: 'front-1' }),
     ).toBeGreaterThan(0);
+    await client.close();
+  });
+});
+
+describe('the stock of SKUs', () => {
+  it('is told of those that are asked for most, as READ tells it', async () => {
+    const client = await RawClient.connect(server.url);
+    await client.callAll([
+      [Op.STOCK, 'hot "1"', StockMode.TOTAL, 10],
+      ...Array.from({ length: 400 }, () => [Op.HOLD, 'hot "1"', 1, 60_000]),
+      ...Array.from({ length: 10 }, (_, i) => [Op.READ, `never stocked ${i}`]),
+    ]);
+    const units = (families: ReadFamily[], state: string) =>
+      sumOf(families, 'holdfast_sku_units', { sku: 'hot "1"', state });
+    await expect.poll(async () => units((await scrape()).families, 'held')).toBe(10);
+    const { families } = await scrape();
+    expect([units(families, 'available'), units(families, 'sold')]).toEqual([0, 0]);
+    expect(sumOf(families, 'holdfast_sku_share_ratio', { sku: 'hot "1"' })).toBeGreaterThan(0);
+    expect(sumOf(families, 'holdfast_sku_units', { sku: 'never stocked 1' })).toBeNaN();
+    const told = families.find(({ name }) => name === 'holdfast_sku_share_ratio');
+    expect(told?.samples.length).toBeLessThanOrEqual(MOST_SKUS);
     await client.close();
   });
 });

@@ -6,6 +6,7 @@ import { Router } from '../../src/front/router.ts';
 import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters } from '../../src/shard/counters.ts';
+import { HotSkus } from '../../src/shard/hot-skus.ts';
 import { commandProducers, replyConsumer } from '../../src/shard/link-rings.ts';
 import { type EngineMemory, Lease } from '../../src/shard/memory.ts';
 import { infoMode, infoOp, infoStatus, Mode, REPLY_HEAD_BYTES } from '../../src/shard/records.ts';
@@ -51,6 +52,7 @@ export class Rig {
         clock: () => NOW,
         stages: new StageSampler(this.memory.stages, front),
         counters: frontCounters(this.memory.counters, front),
+        hot: new HotSkus(this.memory.counters.hotSkus, front),
         gate: makeGate(),
       }),
       replies: replyConsumer(own, front),
