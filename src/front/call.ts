@@ -1,3 +1,4 @@
+import { ClientPush, PUSH } from '../../protocol/ops.ts';
 import { Mode } from '../shard/records.ts';
 import { type Caller, identify } from './caller.ts';
 import type { Connection, Sink } from './connections.ts';
@@ -8,12 +9,15 @@ import { encode } from './message.ts';
 export class Call implements Sink {
   private readonly front: Front;
   private readonly caller: Caller;
+  private readonly traceparent: string;
   private connection: Connection | undefined;
   private answered: ((reply: unknown[]) => void) | undefined;
 
-  constructor(front: Front, caller: Caller) {
+  /** @param traceparent of the request, whatever it says */
+  constructor(front: Front, caller: Caller, traceparent = '') {
     this.front = front;
     this.caller = caller;
+    this.traceparent = traceparent;
   }
 
   /** Sends one command; `then` gets its reply, later or at once. One at a time. */
@@ -22,7 +26,9 @@ export class Call implements Sink {
     this.answered = then;
     this.connection = front.connections.add(this, caller.holderLo, caller.holderHi);
     identify(this.connection, caller);
-    front.onFrame(this.connection, encode(command), Mode.INTERNAL);
+    const { traceparent } = this;
+    const push = traceparent === '' ? [] : [encode([PUSH, ClientPush.TRACE, traceparent])];
+    front.onFrame(this.connection, Buffer.concat([...push, encode(command)]), Mode.INTERNAL);
   }
 
   sendDecoded(_mode: number, message: unknown[]): void {

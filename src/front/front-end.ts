@@ -2,7 +2,7 @@ import type { AckLevel } from '../../protocol/ack.ts';
 import { Authenticator, type AuthOptions } from '../auth/authenticator.ts';
 import type { OnNote } from '../auth/key-source.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
-import type { Log } from '../log/events.ts';
+import type { Log, LogLevel } from '../log/events.ts';
 import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import type { EngineMemory } from '../shard/memory.ts';
@@ -46,6 +46,8 @@ export interface FrontEndOptions {
   allowedOrigins: readonly string[];
   /** Commands that are traced at most. */
   tracesPerSecond: number;
+  /** What is less important is not worth a message to the main thread. */
+  logLevel: LogLevel | 'silent';
 }
 
 export interface FrontEndHooks {

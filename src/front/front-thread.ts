@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { LogEvent } from '../log/events.ts';
+import { type LogEvent, wantedAt } from '../log/events.ts';
 import { Fold } from '../log/fold.ts';
 import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
@@ -42,8 +42,9 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
   process.on('uncaughtException', (error) => tell({ tell: 'failed', detail: error.stack ?? String(error) }));
   // Folded here, so that a flood does not become one of messages to the main thread.
   const fold = new Fold((event) => tell({ tell: 'log', event }));
+  const wanted = wantedAt(options.logLevel);
   const hooks: FrontEndHooks = {
-    log: fold.log,
+    log: (event) => wanted(event) && fold.log(event),
     traced: (trace) => tell({ tell: 'traced', trace }),
     onFault: (error) => {
       throw error;

@@ -11,11 +11,13 @@ import {
   statusName,
 } from '../../protocol/status.ts';
 import { AuthError, type Identity } from '../auth/identity.ts';
+import type { Log } from '../log/events.ts';
 import { allows, anybody, type Caller, callerOf } from './caller.ts';
 import { bearerOf, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
 import type { OriginCheck } from './origin.ts';
+import { requestIdOf } from './request-id.ts';
 import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
 import { challenge } from './upgrade.ts';
 
@@ -28,10 +30,19 @@ export interface HttpDoor {
   readonly mayUse: OriginCheck;
   /** Missing where there is no authentication. */
   readonly check: TokenCheck | undefined;
+  /** Takes what is worth a line in the log. */
+  readonly log: Log;
 }
 
 /** One HTTP request and its answer. The socket layer demands that a request is answered once, and never after it was aborted. */
 export class Exchange {
+  /** What logs call it, and its answer. */
+  readonly requestId: string;
+  /** The trace that it belongs to, as its header says; not checked yet. */
+  readonly traceparent: string;
+  private readonly method: string;
+  private readonly path: string;
+  private readonly startedMs = performance.now();
   private readonly res: uWS.HttpResponse;
   private readonly door: HttpDoor;
   private readonly authorization: string;
@@ -45,6 +56,10 @@ export class Exchange {
   constructor(res: uWS.HttpResponse, req: uWS.HttpRequest, door: HttpDoor) {
     this.res = res;
     this.door = door;
+    this.requestId = requestIdOf(req.getHeader('x-request-id'));
+    this.traceparent = req.getHeader('traceparent');
+    this.method = req.getMethod().toUpperCase();
+    this.path = req.getUrl();
     this.authorization = req.getHeader('authorization');
     this.named = req.getHeader('x-holdfast-holder');
     this.inUrl = tokenInUrl(req.getQuery());
@@ -206,12 +221,21 @@ export class Exchange {
   private end(status: number, type: string, body: string, headers: Record<string, string> = {}): void {
     if (this.done) return;
     this.done = true;
+    this.note(status);
     this.res.cork(() => {
       this.res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
       this.res.writeHeader('content-type', type);
+      this.res.writeHeader('x-request-id', this.requestId);
       for (const [name, value] of Object.entries(headers)) this.res.writeHeader(name, value);
       this.res.end(body);
     });
+  }
+
+  private note(status: number): void {
+    const { requestId, method, path } = this;
+    const tookMs = Math.round(performance.now() - this.startedMs);
+    const event = status === 500 ? 'request-failed' : 'request';
+    this.door.log({ event, requestId, method, path, status, tookMs });
   }
 }
 

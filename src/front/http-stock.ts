@@ -33,7 +33,7 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
     exchange.readBody();
     exchange.allow(Scope.STOCK, (caller) =>
       exchange.body(putBody, ({ total, maxPerHold = null, maxPerHolder = null, maxTtlMs = null }) =>
-        stock(exchange, new Call(front, caller), [
+        stock(exchange, new Call(front, caller, exchange.traceparent), [
           sku,
           StockMode.TOTAL,
           total,
@@ -52,7 +52,7 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
     exchange.readBody();
     exchange.allow(Scope.STOCK, (caller) =>
       exchange.body(restockBody, ({ delta }) =>
-        stock(exchange, new Call(front, caller), [sku, StockMode.DELTA, delta]),
+        stock(exchange, new Call(front, caller, exchange.traceparent), [sku, StockMode.DELTA, delta]),
       ),
     );
   });
@@ -60,7 +60,8 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
   app.get('/v1/skus/:sku', (res, req) => {
     const exchange = new Exchange(res, req, door);
     const sku = exchange.parameter(req, 'SKU');
-    if (sku !== undefined) exchange.allow(0, (caller) => read(exchange, new Call(front, caller), sku));
+    if (sku !== undefined)
+      exchange.allow(0, (caller) => read(exchange, new Call(front, caller, exchange.traceparent), sku));
   });
 
   app.get('/v1/holds/:id', (res, req) => {
@@ -72,7 +73,9 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
       exchange.problem(400, 'MALFORMED', `a hold id is a whole number up to 2^53 - 1, not ${text}`);
       return;
     }
-    exchange.allow(Scope.HOLD, (caller) => readHold(exchange, new Call(front, caller), id));
+    exchange.allow(Scope.HOLD, (caller) =>
+      readHold(exchange, new Call(front, caller, exchange.traceparent), id),
+    );
   });
 }
 

@@ -137,12 +137,13 @@ export const EVENTS = {
     EACH,
   ),
   request: row('debug', 'an HTTP request was answered', ['requestId', 'method', 'path', 'status', 'tookMs']),
-  'request-failed': row(
-    'error',
-    'an HTTP request failed by no fault of its sender',
-    ['requestId', 'method', 'path', 'status', 'detail'],
-    ['detail'],
-  ),
+  'request-failed': row('error', 'an HTTP request failed by no fault of its sender', [
+    'requestId',
+    'method',
+    'path',
+    'status',
+    'tookMs',
+  ]),
 } satisfies Record<string, EventRow>;
 
 export type EventName = keyof typeof EVENTS;
@@ -154,6 +155,12 @@ export type LogEvent = {
     readonly [Field in (typeof EVENTS)[Name]['fields'][number]]?: LogValue;
   };
 }[EventName];
+
+/** Whether an event is important enough for a level. */
+export function wantedAt(level: LogLevel | 'silent'): (event: LogEvent) => boolean {
+  const least = level === 'silent' ? LOG_LEVELS.length : LOG_LEVELS.indexOf(level);
+  return ({ event, level: own }) => LOG_LEVELS.indexOf(own ?? EVENTS[event].level) >= least;
+}
 
 /** Where events go. May be called from any thread that was given one; costs nothing to speak of when it is called often. */
 export type Log = (event: LogEvent) => void;

@@ -1,6 +1,6 @@
 import pino from 'pino';
 import { MissingPackageError, optionalPackage } from '../base/optional-package.ts';
-import { EVENTS, type EventRow, LOG_LEVELS, type Log, type LogEvent, type LogLevel } from './events.ts';
+import { EVENTS, type EventRow, type Log, type LogEvent, type LogLevel, wantedAt } from './events.ts';
 import { Fold } from './fold.ts';
 import { redactor } from './redact.ts';
 
@@ -32,8 +32,7 @@ const STDERR = 2;
 export async function createLogger(options: LoggerOptions): Promise<Logger> {
   const { level, write } = options;
   if (level === 'silent') return { log: () => {}, flush: () => {} };
-  const least = LOG_LEVELS.indexOf(level);
-  const wants = ({ event, level: own }: LogEvent) => LOG_LEVELS.indexOf(own ?? EVENTS[event].level) >= least;
+  const wanted = wantedAt(level);
   const prettify = await prettifier(options.format);
   const stderr = write === undefined ? openStderr(() => fold.log({ event: 'lines-dropped' })) : undefined;
   const put = write ?? ((line: string) => stderr?.write(line));
@@ -53,7 +52,7 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
   });
   return {
     log: (event) => {
-      if (wants(event)) fold.log(event);
+      if (wanted(event)) fold.log(event);
     },
     flush: () => {
       fold.flush();

@@ -111,6 +111,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     auth,
     authDeadlineMs: settings.authDeadlineMs,
     allowedOrigins: settings.allowedOrigins,
+    logLevel: settings.logLevel,
     tracesPerSecond: traced === undefined ? 0 : settings.tracesPerSecond,
   };
   const profiler = new Profiler('front-0', commandCounts(memory));

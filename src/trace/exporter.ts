@@ -79,7 +79,10 @@ export async function startExport(
     stop: async () => {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, SHUTDOWN_MS);
+        timer = setTimeout(() => {
+          onTrouble(`the collector did not take the last of them within ${SHUTDOWN_MS} ms`);
+          resolve();
+        }, SHUTDOWN_MS);
       });
       await Promise.race([provider.shutdown().catch(complain), late]);
       clearTimeout(timer);

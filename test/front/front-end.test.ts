@@ -36,6 +36,7 @@ it('every front sees by itself that the store stands still, and that it goes on'
     authDeadlineMs: 5000,
     allowedOrigins: [],
     tracesPerSecond: 0,
+    logLevel: 'silent',
   } as const;
   const hooks = {
     onFault: () => {},
