@@ -19,6 +19,8 @@ export const BreakerState = { CLOSED: 0, OPEN: 1, HALF_OPEN: 2 } as const;
 export class Breakers {
   /** How many are not closed: while this is 0, nobody has to ask. */
   tripped = 0;
+  /** How often one has opened. */
+  opened = 0;
   /** A BreakerState each, for whoever watches. */
   readonly states: Uint8Array;
   private rule: BreakerRule;
@@ -100,6 +102,7 @@ export class Breakers {
 
   private open(breaker: number, restMs: number, nowMs: number): void {
     if (this.states[breaker] === BreakerState.CLOSED) this.tripped++;
+    this.opened++;
     this.states[breaker] = BreakerState.OPEN;
     this.untilMs[breaker] = nowMs + restMs;
   }

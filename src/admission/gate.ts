@@ -37,7 +37,7 @@ export interface GateOptions {
   readonly refused: Float64Array;
 }
 
-const NO_LIMIT = 2 ** 30;
+export const NO_LIMIT = 2 ** 30;
 /** The rules of layers 2 and 3. */
 const RATES = ['holderRate', 'addressRate', 'skuWindow', 'holderWindow', 'holderSkuWindow'] as const;
 /** Who has a claim may go beyond what all others may have under way, by this part. */
@@ -224,10 +224,15 @@ export class Gate {
     this.setMost();
   }
 
-  /** Breakers that are not closed, of SKU groups and of ops, as BreakerStates by number; for whoever watches. */
-  get breakerStates(): { readonly skus: Uint8Array; readonly ops: Uint8Array } | undefined {
-    if (this.skuBreakers === undefined || this.opBreakers === undefined) return undefined;
-    return { skus: this.skuBreakers.states, ops: this.opBreakers.states };
+  /** Breakers of groups of SKUs and of ops, for whoever watches; undefined where the rules do without. */
+  get breakers(): { readonly skus: Breakers; readonly ops: Breakers } | undefined {
+    const { skuBreakers: skus, opBreakers: ops } = this;
+    return skus === undefined || ops === undefined ? undefined : { skus, ops };
+  }
+
+  /** Holders, addresses and SKUs that had to be forgotten for others, and commands that were let through uncounted, in all fronts. */
+  get forgotten(): { readonly evictions: number; readonly uncounted: number } {
+    return { evictions: this.rates?.evictions ?? 0, uncounted: this.rates?.uncounted ?? 0 };
   }
 
   private setMost(): void {
@@ -239,6 +244,8 @@ export class Gate {
   /** Whoever asks is counted by its name, or by its address where it has none. */
   private askRates(rates: RateLimits, from: Admitted, op: number, skuLo: number, skuHi: number): number {
     const { anonymous } = from;
+    // The server's own questions, such as those of a scrape.
+    if (!anonymous && from.holderLo === 0 && from.holderHi === 0) return 0;
     const lo = anonymous ? from.addressLo : from.holderLo;
     const hi = anonymous ? from.addressHi : from.holderHi;
     const nowMs = this.nowMs | 0;

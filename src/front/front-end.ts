@@ -109,9 +109,9 @@ export class FrontEnd {
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
       metrics: async (format) => {
-        const stocks = await stock.read();
+        const readings = { stock: await stock.read(), forgotten: this.front.gate.forgotten };
         this.front.stages.noteTimes();
-        return collector.render(format, clock(), stocks);
+        return collector.render(format, clock(), readings);
       },
       log,
       stages: () => {

@@ -21,6 +21,7 @@ import {
 import { Shard } from '../shard/shard.ts';
 import { CommandTraces, type CommandTracesOptions, NO_TRACES } from './command-traces.ts';
 import { type Connection, Connections } from './connections.ts';
+import { noteGate } from './gate-readings.ts';
 import { ReplyPump } from './reply-pump.ts';
 import { Router, type RouterOptions } from './router.ts';
 import { StageSampler } from './stage-sampler.ts';
@@ -158,6 +159,7 @@ export class Front {
   tick(): void {
     this.stages.tick();
     this.gate.tick(performance.now());
+    noteGate(this.gate, this.counters);
   }
 
   /** Hands the turn's commands over, sends replies, and goes to sleep until there are more. */

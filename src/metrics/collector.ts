@@ -50,6 +50,13 @@ export interface SkuStock {
   readonly share: number;
 }
 
+/** What is not in shared memory. */
+export interface Readings {
+  readonly stock: readonly SkuStock[];
+  /** By the tables of rates and windows. */
+  readonly forgotten: { readonly evictions: number; readonly uncounted: number };
+}
+
 /** Names where a front's block has one cell for each member of an enumeration. */
 const REASONS = Object.values(Reason);
 const LAYERS = Object.values(Layer);
@@ -83,15 +90,16 @@ export class Collector {
     this.durability = new Durability(memory);
   }
 
-  /** @param nowMs the server's time; @param stock of the SKUs to be told of */
-  render(format: Format, nowMs: number, stock: readonly SkuStock[]): string {
+  /** @param nowMs the server's time */
+  render(format: Format, nowMs: number, readings: Readings): string {
     const text = new Exposition(format);
     text.add(F.build, [version, process.version, this.ack], 1);
     this.addCommands(text);
+    this.addAdmission(text, readings);
     this.addConnections(text);
     this.addStages(text, nowMs);
     this.addTables(text);
-    addStock(text, stock);
+    addStock(text, readings.stock);
     if (this.memory.storage !== undefined) this.addStore(text, nowMs);
     this.addEvents(text);
     this.addThreads(text);
@@ -114,6 +122,26 @@ export class Collector {
       text.add(F.refusals, [layerName(layer)], this.overFronts(FrontCell.REFUSED + layer));
     for (const reason of REASONS)
       text.add(F.unreadable, [reasonName(reason)], this.overFronts(FrontCell.UNREADABLE + reason));
+  }
+
+  private addAdmission(text: Exposition, { forgotten }: Readings): void {
+    this.memory.workers.forEach((_, worker) => {
+      text.add(F.admissionMost, [worker], this.overFronts(FrontCell.MOST + worker));
+    });
+    this.memory.workers.forEach((_, worker) => {
+      text.add(F.underWay, [worker], this.overFronts(FrontCell.UNDER_WAY + worker));
+    });
+    const guards = [
+      ['sku_group', FrontCell.SKU_GROUPS],
+      ['op', FrontCell.OPS],
+    ] as const;
+    for (const [what, cell] of guards) {
+      text.add(F.breakers, [what, 'open'], this.overFronts(cell));
+      text.add(F.breakers, [what, 'half_open'], this.overFronts(cell + 1));
+    }
+    for (const [what, cell] of guards) text.add(F.breakersOpened, [what], this.overFronts(cell + 2));
+    text.add(F.evictions, [], forgotten.evictions);
+    text.add(F.uncounted, [], forgotten.uncounted);
   }
 
   private addConnections(text: Exposition): void {

@@ -40,6 +40,32 @@ export const FAMILIES = {
     'What a front could not read or route. Arguments that a worker finds wrong are counted as commands of status MALFORMED.',
   ),
 
+  admissionMost: gauge(
+    'holdfast_admission_limit',
+    ['worker'],
+    'Commands that may be under way at a worker, over all fronts: the lesser of the queue depth and the limit that its queue waits have found. +Inf where neither limits.',
+  ),
+  underWay: gauge(
+    'holdfast_admission_under_way',
+    ['worker'],
+    'Commands that were admitted and are not answered.',
+  ),
+  breakers: gauge(
+    'holdfast_breakers',
+    ['guards', 'state'],
+    'Circuit breakers that are not closed, over all fronts: of groups of SKUs (segments), and of ops.',
+  ),
+  breakersOpened: counter('holdfast_breakers_opened', ['guards'], 'How often a circuit breaker has opened.'),
+  evictions: counter(
+    'holdfast_admission_evictions',
+    [],
+    'Holders, addresses and SKUs whose limits were forgotten because the tables were full.',
+  ),
+  uncounted: counter(
+    'holdfast_admission_uncounted',
+    [],
+    'Commands that were let through without being counted, because another front held their entry for too long.',
+  ),
   connections: gauge('holdfast_connections', ['front'], 'WebSocket connections open now.'),
   accepted: counter('holdfast_connections_accepted', ['front'], 'WebSocket connections accepted.'),
   closed: counter(

@@ -24,6 +24,8 @@ const FEW = 32;
 const OPS = 16;
 const STATUSES = 32;
 const SOURCES = 2;
+export const MOST_WORKERS = 64;
+const GATE = 3 * FEW + SOURCES * OPS * STATUSES;
 
 /** Cells of a front's block. */
 export const FrontCell = {
@@ -44,7 +46,15 @@ export const FrontCell = {
   UNREADABLE: 2 * FEW,
   /** Replies by source, op and status: see replyCell(). */
   REPLIES: 3 * FEW,
-  CELLS: 3 * FEW + SOURCES * OPS * STATUSES,
+  /**
+   * Of the gate, readings: breakers of groups of SKUs that are open, half-open, and how often any has opened; the same of ops; by worker,
+   * how many commands may be under way, and how many are.
+   */
+  SKU_GROUPS: GATE,
+  OPS: GATE + 3,
+  MOST: GATE + 6,
+  UNDER_WAY: GATE + 6 + MOST_WORKERS,
+  CELLS: GATE + 6 + 2 * MOST_WORKERS,
 } as const;
 
 /** Who asked: a client's socket, or an HTTP request, for which the server sends commands to itself. */

@@ -81,7 +81,7 @@ it('what a command waited and took is told to the gate, which refuses by it', ()
     send([[Op.READ, 1 + i, SKU]]);
     answers();
   }
-  expect([...(gate.breakerStates?.skus ?? [])]).toEqual(new Array(SEGMENTS).fill(0));
+  expect([...(gate.breakers?.skus.states ?? [])]).toEqual(new Array(SEGMENTS).fill(0));
   // Of a segment that is out of service, every answer does.
   shard.segmentAt(0).fence(Fence.FOR_GOOD, 0);
   let status = Status.UNAVAILABLE as number;
