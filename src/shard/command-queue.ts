@@ -1,6 +1,6 @@
 import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
-import { LANES } from './lanes.ts';
+import { eventReserveBytes, LANES } from './lanes.ts';
 import { commandConsumer } from './link-rings.ts';
 import { Control, type WorkerMemory } from './memory.ts';
 import { COMMAND_SETTLED_WORD, REPLY_RECORD_BYTES } from './records.ts';
@@ -19,6 +19,8 @@ export class CommandQueue {
   readonly number: number;
   /** Word of the control block for the position behind the last command that was answered whole. */
   readonly positionWord: number;
+  /** Bytes of the event ring that its commands have to leave free. */
+  readonly eventReserve: number;
   private readonly replies: RingProducer;
   /** The same front's settle lane; undefined for that lane itself. */
   private readonly settle: RingConsumer | undefined;
@@ -36,6 +38,7 @@ export class CommandQueue {
     this.ring = commandConsumer(own, front, lane);
     this.number = front * LANES + lane;
     this.positionWord = Control.COMMAND_POSITIONS + this.number;
+    this.eventReserve = eventReserveBytes(lane, own.eventRingBytes);
     this.replies = replies;
     this.settle = settle;
   }

@@ -34,3 +34,11 @@ export function laneRingBytes(lane: number, commandRingBytes: number): number {
 }
 
 const RING_SHARES = [2, 4, 1] as const;
+
+/**
+ * Bytes that commands of a lane leave free in their worker's event ring: an eighth of it is for commands on holds alone, so that a store that
+ * falls behind has new holds refused first.
+ */
+export function eventReserveBytes(lane: number, eventRingBytes: number): number {
+  return lane === Lane.SETTLE ? 0 : eventRingBytes / 8;
+}

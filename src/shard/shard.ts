@@ -188,7 +188,7 @@ export class Shard {
     let gathered = 0;
     let infos = 0;
     this.inspected = false;
-    this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES) ?? true;
+    this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES + queue.eventReserve) ?? true;
     while (gathered < room && !this.inspected) {
       const at = ring.next();
       if (at < 0) break;

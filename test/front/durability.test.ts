@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { MAX_COMMAND_EVENT_BYTES } from '../../src/core/events.ts';
+import { GROUP } from '../../src/core/prefetch.ts';
 import { Front } from '../../src/front/front.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { Durability } from '../../src/shard/durability.ts';
-import { durableWord, storageControlOf } from '../../src/shard/memory.ts';
+import { Control, durableWord, storageControlOf } from '../../src/shard/memory.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { Shard } from '../../src/shard/shard.ts';
 import { frameOf, HOLDER, makeMemory, NOW, RecordingSink, skuIn, work } from './fixtures.ts';
@@ -187,23 +189,51 @@ describe('a read', () => {
   });
 });
 
-it('refuses changes and answers reads when the event ring has no room for what a group may cause', () => {
-  const { run, shard, front, makeDurable, statuses, events } = setUp();
-  run([stocked]);
-  makeDurable();
-  events.refresh();
-  while (events.claim(1000, 0) >= 0);
-  events.publish();
-  shard.control[35] = events.position;
-  run([
-    [Op.HOLD, 2, sku, 1, 1000],
-    [Op.READ, 3, sku],
-  ]);
-  front.endTurn();
-  expect(statuses().slice(1)).toEqual([
-    [2, Status.BUSY],
-    [3, Status.OK],
-  ]);
+describe('an event ring without room for what a group may cause', () => {
+  /** Fills it up to so many bytes. */
+  function setUpFilled(left: number) {
+    const rig = setUp();
+    const { run, shard, front, makeDurable, events, sink } = rig;
+    run([stocked, [Op.HOLD, 1, sku, 1, 60_000]]);
+    makeDurable();
+    front.endTurn();
+    const [, , holdId] = sink.messages[1] as number[];
+    events.refresh();
+    while (events.hasRoom(left + 1000)) events.claim(1000, 0);
+    events.publish();
+    shard.control[Control.EVENT_POSITION] = events.position;
+    const answers = () => new Map((sink.messages as number[][]).map(([id, status]) => [id, status]));
+    return { ...rig, holdId: BigInt(holdId), answers };
+  }
+
+  it('has changes refused and reads answered', () => {
+    const { run, front, holdId, answers } = setUpFilled(0);
+    run([
+      [Op.HOLD, 2, sku, 1, 1000],
+      [Op.READ, 3, sku],
+      [Op.CONFIRM, 4, holdId],
+      [Op.READ_HOLD, 5, holdId],
+    ]);
+    front.endTurn();
+    expect([2, 3, 4, 5].map((id) => answers().get(id))).toEqual([
+      Status.BUSY,
+      Status.OK,
+      Status.BUSY,
+      Status.OK,
+    ]);
+  });
+
+  it('has new holds refused while those that exist can still be confirmed', () => {
+    const { run, front, makeDurable, holdId, answers } = setUpFilled(GROUP * MAX_COMMAND_EVENT_BYTES);
+    run([
+      [Op.HOLD, 2, sku, 1, 1000],
+      [Op.STOCK, 3, sku, 0, 5],
+      [Op.CONFIRM, 4, holdId],
+    ]);
+    makeDurable();
+    front.endTurn();
+    expect([2, 3, 4].map((id) => answers().get(id))).toEqual([Status.BUSY, Status.BUSY, Status.OK]);
+  });
 });
 
 describe('a store', () => {

@@ -29,8 +29,8 @@ export interface DurableScenario extends Scenario {
   readonly damage: boolean;
 }
 
-/** Room for what 16 commands, or an expiry's slice, can cause, and not for much more. */
-const EVENT_RING_BYTES = [16_384, 16_384, 32_768];
+/** Room for what 16 commands, or an expiry's slice, can cause beside what is kept for commands on holds, and not for much more. */
+const EVENT_RING_BYTES = [16_384, 32_768, 32_768];
 
 export function drawDurableScenario(seed: number): DurableScenario {
   const scenario = drawScenario(seed);

@@ -8,7 +8,7 @@ import { Header } from '../../src/core/layout.ts';
 import { Segment } from '../../src/core/segment.ts';
 import type { Front } from '../../src/front/front.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
-import { LANE_NAMES, Lane, laneOf } from '../../src/shard/lanes.ts';
+import { eventReserveBytes, LANE_NAMES, Lane, laneOf } from '../../src/shard/lanes.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
 import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
 import { type Command, describe } from './commands.ts';
@@ -153,7 +153,7 @@ export class Judge implements Observer {
     if (refused) this.refused++;
     const wanted = refused
       ? [Status.UNKNOWN_OUTCOME]
-      : this.isForLackOfRoom(worker, command, answer)
+      : this.isForLackOfRoom(pair, command, answer)
         ? answer
         : this.models[command.segment].apply(command, session.holder, now, answer);
     if (!refused) this.record(sent, answer);
@@ -348,10 +348,11 @@ export class Judge implements Observer {
   }
 
   /** Whether a command that changes state was sent back because the event ring is full, which it has to be. */
-  private isForLackOfRoom(worker: number, { op }: Command, answer: readonly unknown[]): boolean {
+  private isForLackOfRoom({ worker, lane }: LanePair, { op }: Command, answer: readonly unknown[]): boolean {
     if (answer[0] !== Status.BUSY || !OP_CHANGES[op]) return false;
-    this.count('events-full');
-    if (hasEventRoom(this.memory.workers[worker], COMMANDS_EVENT_BYTES))
+    this.count(`events-full-${LANE_NAMES[lane]}`);
+    const own = this.memory.workers[worker];
+    if (hasEventRoom(own, COMMANDS_EVENT_BYTES + eventReserveBytes(lane, own.eventRingBytes)))
       this.violate('busy', `worker ${worker} says BUSY, and its event ring has room`);
     return true;
   }
