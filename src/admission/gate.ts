@@ -71,7 +71,7 @@ export class Gate {
   retryMs = 0;
   /** The command that was admitted last is a breaker's probe, and has to be timed. The router sets it back. */
   probe = false;
-  /** Of a monotonic clock, for layers 2 and 3: whoever uses the gate reads it once for each turn of the event loop. */
+  /** Of a monotonic clock that is the same for all fronts, for layers 2 and 3: whoever uses the gate reads it once for each turn of the event loop. */
   nowMs = 0;
   /** Refusals by layer. */
   readonly refused: Float64Array;

@@ -41,7 +41,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const { config, json, ...flags } = options;
   const settings = loadSettings({ flags, env: process.env, configPath: config });
   const stopRequested = nextSignal();
-  const server = await start(settings, json);
+  const server = await start(settings, config, json);
   process.stdout.write(json ? `${readyJson(server)}\n` : readyText(server));
   const signal = await stopRequested;
   if (!json) process.stdout.write(`\n${signal}: finishing what is under way. Once more to stop at once.\n`);
@@ -68,13 +68,17 @@ function nextSignal(): Promise<string> {
   });
 }
 
-async function start(settings: Settings, json: boolean): Promise<RunningServer> {
+async function start(
+  settings: Settings,
+  configPath: string | undefined,
+  json: boolean,
+): Promise<RunningServer> {
   // Loaded here so that the commands that only talk to a server do not load native code.
   const { OutOfMemoryError, startServer } = await import('../runtime/server.ts');
   // Lines are for a log, and so is what a program starts.
   const progress = restoreProgress(process.stderr, json);
   try {
-    return await startServer(settings, { onProgress: (so) => progress.show(so) });
+    return await startServer(settings, { configPath, onProgress: (so) => progress.show(so) });
   } catch (error) {
     if (error instanceof OutOfMemoryError) throw new CliError(ExitCode.USAGE, 'MEMORY', error.message);
     const { code } = error as NodeJS.ErrnoException;

@@ -1,4 +1,6 @@
 import type { AckLevel } from '../../protocol/ack.ts';
+import type { RateMemory } from '../admission/rate-limits.ts';
+import type { AdmissionRules } from '../admission/rules.ts';
 import { Authenticator, type AuthOptions } from '../auth/authenticator.ts';
 import type { OnNote } from '../auth/key-source.ts';
 import { type ClockAnchor, clockFrom } from '../base/clock.ts';
@@ -13,6 +15,7 @@ import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
 import { LoopWatch } from './loop-watch.ts';
 import { originCheck } from './origin.ts';
+import type { RulesDesk } from './rules-desk.ts';
 import { Sessions } from './session.ts';
 import { SocketCount } from './socket-count.ts';
 import { SocketServer } from './socket-server.ts';
@@ -28,6 +31,10 @@ export interface FrontEndOptions {
   borrow: boolean;
   /** Whether admission limits anything but rings and what a connection has under way. */
   gate: boolean;
+  /** What the gate goes by when the server starts. */
+  rules: AdmissionRules;
+  /** Where all fronts count what clients ask for. */
+  rates: RateMemory;
   /** Of the holders' hash; the same for all fronts. */
   secret: Uint8Array;
   ack: AckLevel;
@@ -55,6 +62,7 @@ export interface FrontEndHooks {
   onFault: (error: unknown, segment: number) => void;
   /** Measures all threads. Rejects with ProfileBusyError while another profile is being taken. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
+  rules: RulesDesk;
   /** Takes what is worth a line in the log. */
   log: Log;
   /** Takes what was traced. */
@@ -83,7 +91,7 @@ export class FrontEnd {
 
   /** `authenticator`: from openAuthenticator(). */
   constructor(options: FrontEndOptions, hooks: FrontEndHooks, authenticator?: TokenCheck) {
-    const { memory, front, borrow, gate, storeStallMs, authDeadlineMs } = options;
+    const { memory, front, borrow, gate, rules, rates, storeStallMs, authDeadlineMs } = options;
     const { log } = hooks;
     const clock = clockFrom(options.anchor);
     const holders = new HolderHash(options.secret);
@@ -93,7 +101,18 @@ export class FrontEnd {
     const collector = new Collector(memory, options.ack);
     const onAuth = this.sessions?.onAuth;
     const traces = { front, perSecond: options.tracesPerSecond, report: hooks.traced };
-    this.front = new Front({ memory, front, clock, borrow, gate, traces, onFault: hooks.onFault, onAuth });
+    this.front = new Front({
+      memory,
+      front,
+      clock,
+      borrow,
+      gate,
+      rules,
+      rates,
+      traces,
+      onFault: hooks.onFault,
+      onAuth,
+    });
     const stock = new StockReader(this.front, memory, options.metricsSkus);
     this.sockets = new SocketServer({
       front: this.front,
@@ -108,6 +127,7 @@ export class FrontEnd {
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
       profile: hooks.profile,
+      rules: hooks.rules,
       metrics: async (format) => {
         const readings = { stock: await stock.read(), forgotten: this.front.gate.forgotten };
         this.front.stages.noteTimes();
@@ -125,6 +145,11 @@ export class FrontEnd {
       this.stallTimer = setInterval(look, STALL_LOOK_MS);
       this.stallTimer.unref();
     }
+  }
+
+  /** Goes by other rules of admission from now on. */
+  setRules(rules: AdmissionRules): void {
+    this.front.gate.setRules(rules);
   }
 
   /** Takes no new connections and no more commands. Resolves when those under way are answered, or after `timeoutMs`. */

@@ -1,13 +1,17 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { AdmissionRules } from '../admission/rules.ts';
 import { type LogEvent, wantedAt } from '../log/events.ts';
 import { Fold } from '../log/fold.ts';
-import { ProfileBusyError, type ProfileReport, type ProfileRequest } from '../profile/profile-report.ts';
+import { ProfileBusyError, type ProfileRequest } from '../profile/profile-report.ts';
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
 import type { CommandTrace } from '../trace/command-trace.ts';
 import { FrontEnd, type FrontEndHooks, type FrontEndOptions, openAuthenticator } from './front-end.ts';
+import type { RulesDesk } from './rules-desk.ts';
 
 /** What a front's thread is asked. */
 export type FrontRequest =
+  /** Go by these rules of admission from now on. */
+  | { ask: 'rules'; rules: AdmissionRules }
   /** Take nothing new, and say when what is under way is answered. */
   | { ask: 'drain'; timeoutMs: number }
   /** Close every connection in order, and end. */
@@ -21,6 +25,8 @@ export type FrontReport =
   | { tell: 'drained' }
   /** Asked for a profile, which the main thread takes and sends to the port. */
   | { tell: 'profile'; request: ProfileRequest; answer: MessagePort }
+  /** Asked for the rules of admission, which the main thread keeps. */
+  | { tell: 'rules'; order: keyof RulesDesk; answer: MessagePort }
   /** Something for the log, which the main thread writes. */
   | { tell: 'log'; event: LogEvent }
   /** A command that was traced, of which the main thread makes spans. */
@@ -28,7 +34,8 @@ export type FrontReport =
   /** A bug; the thread still runs, since its sockets must be gone before it ends. */
   | { tell: 'failed'; detail: string };
 
-export type ProfileAnswer = { report: ProfileReport } | { busy: boolean; reason: string };
+/** What the main thread answers with; `busy`: try again later. */
+export type MainAnswer<T> = { value: T } | { busy: boolean; reason: string };
 
 /** A socket that was on its way from the thread that listens arrives within this time. */
 const LATE_SOCKET_MS = 5;
@@ -49,7 +56,11 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
     onFault: (error) => {
       throw error;
     },
-    profile: (request) => askForProfile(request, port),
+    profile: (request) => ask(port, (answer) => ({ tell: 'profile', request, answer })),
+    rules: {
+      report: () => ask(port, (answer) => ({ tell: 'rules', order: 'report', answer })),
+      reload: () => ask(port, (answer) => ({ tell: 'rules', order: 'reload', answer })),
+    },
   };
   const end = new FrontEnd(options, hooks, await openAuthenticator(options.auth, fold.log));
   const leave = (): void => {
@@ -69,20 +80,22 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
   };
   port.on('message', (request: FrontRequest) => {
     if (request.ask === 'drain') void end.drain(request.timeoutMs).then(() => tell({ tell: 'drained' }));
+    else if (request.ask === 'rules') end.setRules(request.rules);
     else if (request.ask === 'close') void end.close().then(leave);
     else leave();
   });
   tell({ tell: 'ready', descriptor: end.sockets.descriptor });
 }
 
-function askForProfile(request: ProfileRequest, main: MessagePort): Promise<ProfileReport> {
+/** Asks the main thread for something, and for an answer to a port of its own. */
+function ask<T>(main: MessagePort, report: (answer: MessagePort) => FrontReport): Promise<T> {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve, reject) => {
-    port1.once('message', (answer: ProfileAnswer) => {
+    port1.once('message', (answer: MainAnswer<T>) => {
       port1.close();
-      if ('report' in answer) resolve(answer.report);
+      if ('value' in answer) resolve(answer.value);
       else reject(answer.busy ? new ProfileBusyError(answer.reason) : new Error(answer.reason));
     });
-    main.postMessage({ tell: 'profile', request, answer: port2 } satisfies FrontReport, [port2]);
+    main.postMessage(report(port2), [port2]);
   });
 }

@@ -151,7 +151,7 @@ export class Front {
   schedule(): void {
     if (this.turnScheduled) return;
     this.turnScheduled = true;
-    this.gate.nowMs = performance.now();
+    this.gate.nowMs = this.options.clock();
     setImmediate(this.turn);
   }
 

@@ -16,6 +16,8 @@ import { Call } from './call.ts';
 import type { Caller } from './caller.ts';
 import type { Front } from './front.ts';
 import { Exchange, type HttpDoor } from './http-exchange.ts';
+import { routeRules } from './http-rules.ts';
+import type { RulesDesk } from './rules-desk.ts';
 
 export interface AdminOptions extends HttpDoor {
   stages: () => StageReport;
@@ -23,6 +25,7 @@ export interface AdminOptions extends HttpDoor {
   metrics: (format: Format) => Promise<string>;
   /** Measures all threads. Rejects with ProfileBusyError while another is being taken. */
   profile: (request: ProfileRequest) => Promise<ProfileReport>;
+  rules: RulesDesk;
 }
 
 const profileQuery = z.strictObject({
@@ -53,6 +56,7 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
     if (asked === undefined) return;
     exchange.allow(Scope.ADMIN, () => void profile(exchange, asked, options));
   });
+  routeRules(app, options.rules, options);
 }
 
 const COUNTS = ['skus', 'openHolds', 'available', 'held', 'sold', 'total', 'keys', 'violations'] as const;

@@ -248,6 +248,7 @@ const REASON_PHRASES: Record<number, string> = {
   409: 'Conflict',
   413: 'Content Too Large',
   429: 'Too Many Requests',
+  422: 'Unprocessable Content',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
   507: 'Insufficient Storage',

@@ -55,6 +55,28 @@ export const EVENTS = {
   'lines-dropped': row('warn', 'log lines were dropped, because nobody reads them fast enough', []),
   planted: row('warn', 'for tests only: this server has a planted fault', ['detail']),
   'traces-lost': row('warn', 'spans could not be sent to the collector', ['detail']),
+  // Rules of admission.
+  'rules-read': row(
+    'info',
+    'the rules of the config file are in force',
+    ['path', 'because', 'changed'],
+    [],
+    EACH,
+  ),
+  'rules-refused': row(
+    'error',
+    'the config file has mistakes, and the rules from before stay in force',
+    ['path', 'because', 'detail'],
+    [],
+    EACH,
+  ),
+  'settings-wait': row(
+    'warn',
+    'settings of the config file are others than at the start; only the rules of admission change without a new start',
+    ['path', 'settings'],
+    [],
+    EACH,
+  ),
   // Workers.
   'worker-died': row(
     'error',

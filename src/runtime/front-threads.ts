@@ -1,8 +1,9 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
+import type { AdmissionRules } from '../admission/rules.ts';
 import type { FrontEndHooks, FrontEndOptions } from '../front/front-end.ts';
-import type { FrontReport, FrontRequest, ProfileAnswer } from '../front/front-thread.ts';
+import type { FrontReport, FrontRequest, MainAnswer } from '../front/front-thread.ts';
 import type { Log } from '../log/events.ts';
-import { ProfileBusyError, type ProfileRequest } from '../profile/profile-report.ts';
+import { ProfileBusyError } from '../profile/profile-report.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { FrontControl, frontControlOf, frontDoorbells } from '../shard/memory.ts';
 import { threadUrl } from './thread-url.ts';
@@ -24,6 +25,7 @@ export interface FrontThreadsHooks {
   /** A front cannot go on; the server must end. */
   onFailed: (reason: string) => void;
   profile: FrontEndHooks['profile'];
+  rules: FrontEndHooks['rules'];
   /** Takes what the fronts have for the log. */
   log: Log;
   traced: FrontEndHooks['traced'];
@@ -54,6 +56,10 @@ export class FrontThreads {
   /** Has every front look at its rings. */
   wake(): void {
     for (const doorbell of this.doorbells) doorbell.ring();
+  }
+
+  setRules(rules: AdmissionRules): void {
+    for (const { thread } of this.running) ask(thread, { ask: 'rules', rules });
   }
 
   /** No more commands are taken. Resolves when those under way are answered, or after `timeoutMs`. */
@@ -92,7 +98,8 @@ export class FrontThreads {
       if (report.tell === 'failed') failed(report.detail);
       else if (report.tell === 'log') this.hooks.log(report.event);
       else if (report.tell === 'traced') this.hooks.traced(report.trace);
-      else if (report.tell === 'profile') void this.answer(report.request, report.answer);
+      else if (report.tell === 'profile') void answer(report.answer, this.hooks.profile(report.request));
+      else if (report.tell === 'rules') void answer(report.answer, this.hooks.rules[report.order]());
     });
     thread.once('error', (error) =>
       failed(error instanceof Error ? (error.stack ?? error.message) : String(error)),
@@ -110,18 +117,6 @@ export class FrontThreads {
     return first.descriptor;
   }
 
-  /** Threads are profiled from the main thread. */
-  private async answer(request: ProfileRequest, port: MessagePort): Promise<void> {
-    let answer: ProfileAnswer;
-    try {
-      answer = { report: await this.hooks.profile(request) };
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      answer = { busy: error instanceof ProfileBusyError, reason };
-    }
-    port.postMessage(answer);
-  }
-
   /** When the process ends, it terminates its threads. That must not meet one with sockets, or it becomes an abort. */
   private endAtOnce(): void {
     for (const { thread } of this.running) ask(thread, { ask: 'end' });
@@ -131,6 +126,18 @@ export class FrontThreads {
       if (Atomics.load(control, FrontControl.ENDED) === 0) Atomics.wait(control, FrontControl.ENDED, 0, left);
     }
   }
+}
+
+/** Answers a front that asked the main thread for something. */
+async function answer<T>(port: MessagePort, asked: Promise<T>): Promise<void> {
+  let message: MainAnswer<T>;
+  try {
+    message = { value: await asked };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    message = { busy: error instanceof ProfileBusyError, reason };
+  }
+  port.postMessage(message);
 }
 
 function after(ms: number): Promise<void> {

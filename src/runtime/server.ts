@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { AckLevel } from '../../protocol/ack.ts';
+import { allocateRates, type RateMemory } from '../admission/rate-limits.ts';
 import { anchorClock } from '../base/clock.ts';
 import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
@@ -17,6 +18,7 @@ import { authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
 import { FrontThreads } from './front-threads.ts';
+import { RulesFile } from './rules-file.ts';
 import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor } from './supervisor.ts';
@@ -54,6 +56,8 @@ export interface ServerHooks {
   log?: Log;
   /** How far the recovery has come, while it goes on. */
   onProgress?: (progress: RecoveryProgress) => void;
+  /** The config file, whose rules of admission are read again when it changes. */
+  configPath?: string | undefined;
   /** The server cannot go on. By default the process ends with that code. */
   onHopeless?: (reason: string, exitCode: number) => void;
 }
@@ -80,7 +84,16 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   // First, because keys that cannot be used are no reason to have opened a store.
   const auth = authOf(settings);
   const authenticator = await openAuthenticator(auth, write);
-  const memory = allocate({
+  const rules = await RulesFile.open({
+    path: hooks.configPath,
+    authenticated: auth !== undefined,
+    log: (event) => log(event),
+    apply: (changed) => {
+      end.setRules(changed);
+      further.setRules(changed);
+    },
+  });
+  const { memory, rates } = allocate(settings, {
     fronts: settings.fronts,
     workers: settings.workers,
     segments: settings.segments,
@@ -101,6 +114,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     // Several fronts are for machines with cores to spare, where a worker is woken soon. See Design decisions.
     borrow: settings.borrow === 'auto' && settings.fronts === 1,
     gate: settings.gate === 'on',
+    rules: rules.current,
+    rates,
     secret: durable?.secret ?? randomBytes(SECRET_BYTES),
     ack,
     maxHoldLifeMs: settings.maxHoldLifeMs,
@@ -122,12 +137,13 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     log({ event: 'worker-died', worker: -1, fencedSegment: segment, detail });
     if (segment >= 0) durable?.rebuild(segment);
   };
-  const hooksOfFront = { onFault, profile, log, traced: traced ?? nobody };
+  const hooksOfFront = { onFault, profile, rules, log, traced: traced ?? nobody };
   const end = new FrontEnd(frontOptions, hooksOfFront, authenticator);
   const { front, sockets } = end;
   const further = new FrontThreads(frontOptions, {
     onFailed: (reason) => onHopeless(reason, ServerExit.HOPELESS),
     profile,
+    rules,
     log,
     traced: traced ?? nobody,
   });
@@ -175,6 +191,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     pid: process.pid,
     tookMs: Math.round(performance.now() - startedMs),
   });
+  rules.watch();
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
@@ -182,7 +199,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     const fromMs = performance.now();
     const deadline = fromMs + stopTimeoutMs;
     log({ event: 'stopping' });
-    await profiler.stop();
+    await Promise.all([profiler.stop(), rules.stop()]);
     await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;
@@ -221,9 +238,13 @@ export class OutOfMemoryError extends Error {
   override readonly name = 'OutOfMemoryError';
 }
 
-function allocate(options: EngineOptions): EngineMemory {
+function allocate(
+  { admissionHolders, admissionSkus }: Settings,
+  options: EngineOptions,
+): { memory: EngineMemory; rates: RateMemory } {
   try {
-    return allocateEngine(options);
+    const rates = allocateRates(admissionHolders, admissionSkus, randomBytes(4).readInt32LE());
+    return { memory: allocateEngine(options), rates };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const gib = (segmentBytes(options.segment) * options.segments) / 2 ** 30;

@@ -29,6 +29,8 @@ export interface Settings extends WatchSettings, DoorSettings {
   spins: number;
   borrow: 'auto' | 'off';
   gate: 'on' | 'off';
+  admissionHolders: number;
+  admissionSkus: number;
   stallMs: number;
   stopTimeoutMs: number;
   ack: AckLevel;
@@ -145,6 +147,14 @@ const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
     defaultText: 'on',
     defaultFor: () => 'on',
   },
+  admissionHolders: count(
+    'holders',
+    64,
+    1_048_576,
+    65_536,
+    'holders, or addresses of clients without a name, whose rates are remembered at once; each takes 576 bytes when it comes',
+  ),
+  admissionSkus: count('SKUs', 64, 1_048_576, 65_536, 'SKUs whose windows are remembered at once, likewise'),
   stallMs: duration(100, 600_000, 2000, 'a worker without a heartbeat for this long is replaced'),
   stopTimeoutMs: duration(0, 600_000, 5000, 'longest wait for commands under way when the server stops'),
   ack: {

@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { type AdmissionRules, parseRules } from '../admission/rules.ts';
 import { isKeySource, SOURCE_FORMS } from '../auth/key-source.ts';
 import { isLoopback } from '../base/loopback.ts';
 import { isStoreUrl, withoutPassword } from '../storage/store.ts';
+import { readConfig } from './config-file.ts';
 import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -30,7 +31,7 @@ export interface SettingsSources {
   /** Values by setting name, such as commander's options; undefined means not given. */
   flags: Readonly<Record<string, unknown>>;
   env: Readonly<Record<string, string | undefined>>;
-  /** A JSON file with values by setting name. */
+  /** A JSON file with values by setting name, and the rules of admission. */
   configPath?: string | undefined;
   /** Cores that defaults are reckoned from; the machine's unless given. */
   cores?: number;
@@ -44,7 +45,7 @@ export interface SettingsSources {
 export function loadSettings(sources: SettingsSources): Settings {
   const problems: string[] = [];
   const file = sources.configPath === undefined ? {} : readConfig(sources.configPath, problems);
-  const fromFile = check(file, (name) => `${name} in ${sources.configPath}`, problems);
+  const fromFile = checkConfig(file, sources.configPath ?? '', problems).settings;
   const fromEnv = check(valuesOfEnv(sources.env), (name) => settingOf(name)?.env ?? name, problems);
   const fromFlags = check(withoutUndefined(sources.flags), (name) => settingOf(name)?.flag ?? name, problems);
   if (problems.length > 0) throw new SettingsError(problems);
@@ -89,6 +90,34 @@ export function loadSettings(sources: SettingsSources): Settings {
     ]);
   }
   return settings;
+}
+
+/** What a config file says, all of it right. */
+export interface ConfigFile {
+  readonly settings: Partial<Settings>;
+  /** Names of the rules of admission that stand in it. */
+  readonly given: readonly string[];
+  /** All of them, those that it leaves out by their defaults. */
+  readonly rules: AdmissionRules | undefined;
+}
+
+/**
+ * Checks what a config file holds: settings, and the rules of admission under `admission`.
+ *
+ * @param authenticated which defaults the rules have; of no matter for what is right
+ * @param problems gets one full sentence for each thing that is not
+ */
+export function checkConfig(
+  { admission = {}, ...values }: Record<string, unknown>,
+  path: string,
+  problems: string[],
+  authenticated = false,
+): ConfigFile {
+  const settings = check(values, (name) => `${name} in ${path}`, problems);
+  const parsed = parseRules(admission, authenticated);
+  if ('rules' in parsed) return { settings, given: Object.keys(admission as object), rules: parsed.rules };
+  problems.push(...parsed.problems.map((problem) => `In ${path}: ${problem}`));
+  return { settings, given: [], rules: undefined };
 }
 
 /** What a right value of the setting looks like, to stand behind "must be". */
@@ -209,25 +238,6 @@ function shown(setting: Setting, value: unknown): string {
 
 function splitList(value: unknown): unknown[] {
   return typeof value === 'string' ? value.split(',').map((part) => part.trim()) : [value].flat();
-}
-
-function readConfig(path: string, problems: string[]): Record<string, unknown> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    problems.push(`The config file ${path} cannot be read: ${(error as Error).message}.`);
-    return {};
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-    problems.push(`The config file ${path} must hold one JSON object, such as {"port": 7071}.`);
-  } catch (error) {
-    problems.push(`The config file ${path} is no JSON: ${(error as Error).message}.`);
-  }
-  return {};
 }
 
 /** An empty variable counts as not set: that is how shells and compose files spell "nothing". */

@@ -70,6 +70,8 @@ test('the defaults are those that are documented', () => {
     spins: 0,
     borrow: 'auto',
     gate: 'on',
+    admissionHolders: 65_536,
+    admissionSkus: 65_536,
     stallMs: 2000,
     stopTimeoutMs: 5000,
     ack: 'sync',

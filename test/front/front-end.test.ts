@@ -1,6 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
+import { allocateRates } from '../../src/admission/rate-limits.ts';
+import { defaultRules } from '../../src/admission/rules.ts';
 import { anchorClock } from '../../src/base/clock.ts';
 import { FrontEnd } from '../../src/front/front-end.ts';
 import { SocketCount } from '../../src/front/socket-count.ts';
@@ -25,6 +27,8 @@ it('every front sees by itself that the store stands still, and that it goes on'
     anchor: anchorClock(),
     borrow: false,
     gate: true,
+    rules: defaultRules(false),
+    rates: allocateRates(64, 64, 1),
     secret: new Uint8Array(32),
     ack: 'sync',
     maxHoldLifeMs: 60_000,
@@ -43,6 +47,10 @@ it('every front sees by itself that the store stands still, and that it goes on'
     log: () => {},
     traced: () => {},
     profile: () => Promise.reject(new Error('nobody asks')),
+    rules: {
+      report: () => Promise.reject(new Error('nobody asks')),
+      reload: () => Promise.reject(new Error('nobody asks')),
+    },
   };
   ends = Array.from({ length: FRONTS }, (_, front) => new FrontEnd({ ...options, front }, hooks));
   const refusing = () => ends.map(({ front }) => front.router.refusingChanges);
