@@ -1,7 +1,7 @@
 import { MAX_IN_FLIGHT } from '../../protocol/limits.ts';
-import { OP_SHAPES, Op } from '../../protocol/ops.ts';
+import { OP_CHANGES, OP_SHAPES, Op } from '../../protocol/ops.ts';
 import { Layer, Status } from '../../protocol/status.ts';
-import { Breakers } from './breakers.ts';
+import { BreakerState, Breakers } from './breakers.ts';
 import { ConcurrencyLimit } from './concurrency-limit.ts';
 import { DrainRate } from './drain-rate.ts';
 import { RateLimits, type RateMemory } from './rate-limits.ts';
@@ -152,7 +152,7 @@ export class Gate {
       if (layer !== 0) return layer;
     }
     if (this.skuBreakers === undefined || this.opBreakers === undefined) return 0;
-    if (this.skuBreakers.tripped + this.opBreakers.tripped === 0) return 0;
+    if (this.skuBreakers.tripped + this.opBreakers.tripped === 0 || !OP_CHANGES[op]) return 0;
     return this.askBreakers(this.skuBreakers, this.opBreakers, op, segment);
   }
 
@@ -198,10 +198,12 @@ export class Gate {
     this.limits?.[worker]?.waited(waitMs);
     const { skuBreakers, opBreakers, tickMs } = this;
     if (skuBreakers === undefined || opBreakers === undefined) return;
+    if (!OP_CHANGES[op]) return;
     const failed = FAILED.has(status);
     skuBreakers.note(segment, tookMs, failed, probe, tickMs);
     // What one group of SKUs explains does not speak against the op, unless its probe was the op's too.
-    if (((LIMITED >>> op) & 1) === 0 || (skuBreakers.states[segment] !== 0 && !probe)) return;
+    if (((LIMITED >>> op) & 1) === 0 || (skuBreakers.states[segment] !== BreakerState.CLOSED && !probe))
+      return;
     opBreakers.note(op, tookMs, failed, probe, tickMs);
   }
 

@@ -152,7 +152,7 @@ export const RULES: Readonly<Record<RuleName, RuleRow>> = {
     on: 'always',
     help: 'a rest for a group of SKUs, or an operation, that goes slowly or fails',
     fields: {
-      slowMs: count('ms', 1, MINUTE_MS, 250, 'a command that took longer is slow'),
+      slowMs: count('ms', 1, MINUTE_MS, 1000, 'a command that took longer is slow'),
       slowShare: real('', 0.01, 1, 0.3, 'share of slow commands that opens the breaker'),
       errorShare: real('', 0.01, 1, 0.2, 'share of failed commands that opens it'),
       openSlowMs: count('ms', 100, 10 * MINUTE_MS, 5000, 'how long it stays open after slow ones'),

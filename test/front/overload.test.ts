@@ -78,7 +78,7 @@ it('what a command waited and took is told to the gate, which refuses by it', ()
   const { gate } = front;
   // With a store and a segment that are as they should be, nothing speaks against anything.
   for (let i = 0; i < 200; i++) {
-    send([[Op.READ, 1 + i, SKU]]);
+    send([[Op.HOLD, 1 + i, SKU, 1, 60_000]]);
     answers();
   }
   expect([...(gate.breakers?.skus.states ?? [])]).toEqual(new Array(SEGMENTS).fill(0));
@@ -87,9 +87,12 @@ it('what a command waited and took is told to the gate, which refuses by it', ()
   let status = Status.UNAVAILABLE as number;
   let asked = 0;
   for (; status === Status.UNAVAILABLE && asked < 1000; asked++) {
-    send([[Op.READ, 1, SKU]]);
+    send([[Op.HOLD, 1, SKU, 1, 60_000]]);
     status = answers()[0]?.[1] as number;
   }
   expect(status).toBe(Status.BUSY);
   expect(gate.refused[Layer.SKU_BREAKER]).toBe(1);
+  // Reading costs little, and tells how things stand.
+  send([[Op.READ, 1, SKU]]);
+  expect(answers()[0]?.[1]).toBe(Status.UNAVAILABLE);
 });
