@@ -99,6 +99,11 @@ export class Client {
     return this.#session.hello;
   }
 
+  /** The holder that this client acts for, as its token says; undefined where it brings none. */
+  get holder(): string | undefined {
+    return this.#session.holder;
+  }
+
   /** Sets units aside. Rejects with SOLD_OUT, HELD_OUT (`details.retryAt`) and others. */
   async hold({ sku, quantity = 1, ttl, key, signal }: HoldOptions): Promise<Hold> {
     const request = holdRequest(sku, quantity, ttl, key);

@@ -10,7 +10,7 @@ import { refusal } from './refusal.ts';
 import { type Request, timeRequest } from './requests.ts';
 import { monotonicMs, type ServerClock } from './server-clock.ts';
 
-/** Longest wait after a BUSY, beyond what the server asked for. */
+/** Longest wait beyond what the server asked for. */
 const MAX_REST_MS = 1_000;
 
 /**
@@ -71,7 +71,7 @@ export class Commander {
   open(connection: Connection, { limits, serverTimeMs }: Hello): void {
     this.#connection = connection;
     this.#maxFrameBytes = limits.maxFrameBytes ?? MAX_FRAME_BYTES;
-    this.#clock.greet(serverTimeMs, connection.startedAt, connection.receivedAt);
+    this.#clock.greet(serverTimeMs, connection.startedAt, connection.helloAt);
     this.flush();
   }
 
@@ -135,7 +135,8 @@ export class Commander {
     const flight = this.#flights.get(requestId) ?? this.#abandoned.get(requestId);
     // Nobody waits for the answer to a command that timed out and needs no undoing.
     if (flight === undefined) return;
-    if (status === Status.BUSY && this.#rest(flight, Number(results[0]))) return;
+    const retryAfterMs = Number(results[0]);
+    if (asksLater(status, retryAfterMs) && this.#rest(flight, retryAfterMs)) return;
     if (status === Status.OK) this.#succeed(flight, results);
     else this.#refuse(flight, status, results);
   }
@@ -186,9 +187,9 @@ export class Commander {
     if (settled && request.late !== undefined) this.issue(request.late.undo(value)).catch(ignore);
   }
 
-  /** Puts a command aside that the server was too busy for; false when its deadline leaves no time for it. */
+  /** Puts a command aside that the server asks to send later; false when its deadline leaves no time for it. */
   #rest(flight: Flight, retryAfterMs: number): boolean {
-    if (!this.#retryBusy || !(retryAfterMs >= 0)) return false;
+    if (!this.#retryBusy) return false;
     // Nothing happened, and nobody wants it to happen any more.
     if (flight.settled && !flight.uncertain) return false;
     // Not before the server asked for, and spread behind it ever wider.
@@ -251,6 +252,12 @@ export class Commander {
     // Not a byte since a command left: the other side is gone without a word, as when a network is changed.
     if (silent) this.#connection?.drop({ text: `was silent for ${this.#timeoutMs} ms` });
   };
+}
+
+/** Whether a refusal says when to try again. Of something that is out of service, 0 says that waiting does not help. */
+function asksLater(status: number, retryAfterMs: number): boolean {
+  if (status === Status.UNAVAILABLE) return retryAfterMs > 0;
+  return (status === Status.BUSY || status === Status.RATE_LIMITED) && retryAfterMs >= 0;
 }
 
 function ignore(): void {}

@@ -1,6 +1,7 @@
 import { PROTOCOL_VERSION } from '../../protocol/limits.ts';
+import { AUTH_ID, Bearer, type TokenSource } from './bearer.ts';
 import { decodeFrame, type Hello, type Message } from './codec.ts';
-import { HoldfastError } from './errors.ts';
+import { type ErrorDetails, HoldfastError } from './errors.ts';
 import type { Settings, SocketEvent, WebSocketLike } from './options.ts';
 import { monotonicMs } from './server-clock.ts';
 
@@ -8,6 +9,8 @@ import { monotonicMs } from './server-clock.ts';
 const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
 /** Ours, for a server that we do not understand. Browsers let a page give codes from 3000 only. */
 const CLOSE_PROTOCOL = 4002;
+/** The server's, for a connection without a valid token, or one whose token expired. */
+const CLOSE_UNAUTHENTICATED = 4401;
 /** How long the other side may take to answer our close. */
 const CLOSE_WAIT_MS = 1_000;
 
@@ -19,23 +22,35 @@ export interface Ending {
   readonly closeReason?: string;
   /** Set when to connect again would make no difference. */
   readonly final?: HoldfastError;
+  /** What to tell instead of CLOSED. */
+  readonly error?: HoldfastError;
 }
 
 export interface ConnectionEvents {
+  /** The server said hello and, where there is a token, took it. */
   hello(connection: Connection, hello: Hello): void;
   reply(reply: Extract<Message, { kind: 'reply' }>): void;
   end(ending: Ending): void;
 }
 
-/** One WebSocket from its opening to its end. The events come in the order hello, reply…, end; end comes once. */
+/**
+ * One WebSocket from its opening to its end, with the token that opens it. The events come in the order hello, reply…, end; end
+ * comes once.
+ */
 export class Connection {
   readonly startedAt = monotonicMs();
   /** When the last frame came, in monotonic ms. */
   receivedAt = 0;
+  /** When the hello came, likewise. */
+  helloAt = 0;
   /** Whether a command was ever answered on it. */
   answered = false;
   hello: Hello | undefined;
+  /** By which name the server knows this client, where there is a token. */
+  holder: string | undefined;
 
+  readonly #settings: Settings;
+  readonly #bearer: Bearer | undefined;
   readonly #socket: WebSocketLike;
   readonly #events: ConnectionEvents;
   readonly #helloTimer: ReturnType<typeof setTimeout>;
@@ -45,11 +60,18 @@ export class Connection {
     this.#closed = resolve;
   });
 
-  constructor({ url, webSocket, timeoutMs }: Settings, events: ConnectionEvents) {
+  constructor(settings: Settings, events: ConnectionEvents) {
+    const { url, webSocket, timeoutMs, token } = settings;
+    this.#settings = settings;
     this.#events = events;
+    this.#bearer = token === undefined ? undefined : this.#bearerOf(token);
     this.#socket = new webSocket(url);
     this.#helloTimer = setTimeout(() => {
-      this.drop({ text: `brought no hello within ${timeoutMs} ms: check that ${url} is a Holdfast server` });
+      const missing =
+        this.hello === undefined
+          ? `brought no hello within ${timeoutMs} ms: check that ${url} is a Holdfast server`
+          : `could not be opened with a token within ${timeoutMs} ms`;
+      this.drop({ text: missing });
     }, timeoutMs);
     this.#socket.binaryType = 'arraybuffer';
     this.#socket.addEventListener('message', (event) => this.#receive(event.data));
@@ -95,7 +117,9 @@ export class Connection {
     if (message.kind === 'hello') this.#greet(message.hello);
     else if (message.kind === 'error') this.fail(`it refused a frame of ours, ${message.text}`);
     else if (this.hello === undefined) this.fail('its first message is no hello');
-    else if (message.kind === 'reply') {
+    else if (message.kind === 'reply' && message.requestId === AUTH_ID) {
+      this.#bearer?.reply(message.status, message.results);
+    } else if (message.kind === 'reply') {
       this.answered = true;
       this.#events.reply(message);
     }
@@ -108,10 +132,33 @@ export class Connection {
     } else if (protocolVersion !== PROTOCOL_VERSION) {
       this.fail(`it speaks protocol version ${protocolVersion}, this SDK speaks ${PROTOCOL_VERSION}`);
     } else {
-      clearTimeout(this.#helloTimer);
       this.hello = hello;
-      this.#events.hello(this, hello);
+      this.helloAt = this.receivedAt;
+      if (this.#bearer === undefined) this.#open(hello);
+      else void this.#bearer.bring();
     }
+  }
+
+  #open(hello: Hello): void {
+    clearTimeout(this.#helloTimer);
+    this.#events.hello(this, hello);
+  }
+
+  #bearerOf(token: TokenSource): Bearer {
+    const serverNow = () => (this.hello?.serverTimeMs ?? 0) + monotonicMs() - this.helloAt;
+    return new Bearer(
+      token,
+      {
+        send: (frame) => this.send(frame),
+        granted: (holder) => {
+          this.holder = holder;
+          this.#open(this.hello as Hello);
+        },
+        failed: (error) => this.drop({ text: 'had no token', error }),
+        refused: (error) => this.drop({ text: 'was not opened by the token', final: error }),
+      },
+      serverNow,
+    );
   }
 
   #close({ code = 1006, reason = '' }: SocketEvent): void {
@@ -121,17 +168,22 @@ export class Connection {
         ? `could not be made (${reason || `code ${code}`}): check the address and that the server runs`
         : `ended with code ${code}${reason === '' ? '' : ` (${reason})`}`;
     const details = { closeCode: code, closeReason: reason };
-    const hopeless = FINAL_CODES.has(code);
-    const final = hopeless
-      ? { final: new HoldfastError('PROTOCOL', `The connection ${text}.`, details) }
-      : {};
-    this.#end({ text, ...details, ...final });
+    const final = this.#hopeless(code, text, details);
+    this.#end({ text, ...details, ...(final === undefined ? {} : { final }) });
+  }
+
+  #hopeless(code: number, text: string, details: ErrorDetails): HoldfastError | undefined {
+    if (FINAL_CODES.has(code)) return new HoldfastError('PROTOCOL', `The connection ${text}.`, details);
+    if (code !== CLOSE_UNAUTHENTICATED || this.#settings.token !== undefined) return undefined;
+    const right = 'This server wants a token: give one as the option token.';
+    return new HoldfastError('UNAUTHENTICATED', right, { ...details, reason: 'MISSING' });
   }
 
   #end(ending: Ending): boolean {
     if (this.#ended) return false;
     this.#ended = true;
     clearTimeout(this.#helloTimer);
+    this.#bearer?.stop();
     this.#events.end(ending);
     return true;
   }

@@ -1,3 +1,4 @@
+export type { TokenSource } from './bearer.ts';
 export { type Client, connect, type HoldInfo, type HoldOptions, type SkuReading } from './client.ts';
 export type { Hello } from './codec.ts';
 export {

@@ -73,9 +73,9 @@ export class Link {
     this.connection = undefined;
     if (this.state === 'closed') return;
     const { attempts, maxMs } = this.#settings.reconnect;
-    const { final, text, ...details } = ending;
+    const { final, error, text, ...details } = ending;
     if (final !== undefined) return void this.#shut(final);
-    const lost = new HoldfastError('CLOSED', `The connection ${text}.`, details);
+    const lost = error ?? new HoldfastError('CLOSED', `The connection ${text}.`, details);
     if (!this.#opened) return void this.#shut(lost);
     // A connection counts as a success once it was of use, or lasted; not one that only said hello.
     const greeted = connection?.hello !== undefined;

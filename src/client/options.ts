@@ -1,5 +1,6 @@
-import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
+import { MAX_HOLDER_BYTES, MAX_TOKEN_BYTES } from '../../protocol/limits.ts';
 import { checkInteger, checkText, malformed } from './arguments.ts';
+import type { TokenSource } from './bearer.ts';
 import { HoldfastError } from './errors.ts';
 
 /** What the SDK uses of a WebSocket: the built-in one of Node 22 and of browsers has it. */
@@ -34,9 +35,14 @@ export interface ReconnectOptions {
 export interface ConnectOptions {
   /** Name of the holder, 1 to 64 bytes, where the server runs without authentication. Default: "anonymous". */
   readonly holder?: string;
+  /**
+   * Where the server runs with authentication: a token, or a function that fetches one, within `timeoutMs`. It is called for
+   * each connection, and again before the token expires. Goes instead of `holder`, for the token says who it is.
+   */
+  readonly token?: TokenSource;
   /** How long to wait for the connection, and for each answer, in ms. Default 5,000. */
   readonly timeoutMs?: number;
-  /** Whether commands that the server was too busy for are sent again until their time-out. Default true. */
+  /** Whether commands that got BUSY, RATE_LIMITED or UNAVAILABLE are sent again, when the server said, until their time-out. Default true. */
   readonly retryBusy?: boolean;
   readonly reconnect?: ReconnectOptions;
   /** Gives up connecting. It has no effect once connect() has resolved. */
@@ -47,6 +53,7 @@ export interface ConnectOptions {
 
 export interface Settings {
   readonly url: string;
+  readonly token: TokenSource | undefined;
   readonly timeoutMs: number;
   readonly retryBusy: boolean;
   readonly reconnect: Required<ReconnectOptions>;
@@ -67,8 +74,15 @@ export function readOptions(url: string | URL, options: ConnectOptions): Setting
   }
   if (attempts !== Number.POSITIVE_INFINITY)
     checkInteger('reconnect.attempts', attempts, 0, Number.MAX_SAFE_INTEGER);
+  const { holder, token } = options;
+  if (typeof token === 'string') checkText('token', token, MAX_TOKEN_BYTES);
+  else if (token !== undefined && typeof token !== 'function')
+    throw malformed('token', typeof token, 'a text or a function that returns one', 'WRONG_TYPE');
+  if (token !== undefined && holder !== undefined)
+    throw malformed('holder', holder, 'left out where there is a token, which says who it is');
   return {
-    url: readUrl(url, options.holder),
+    url: readUrl(url, holder),
+    token,
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, MAX_TIMER_MS),
     retryBusy: options.retryBusy ?? true,
     reconnect: {

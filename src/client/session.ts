@@ -1,6 +1,6 @@
 import type { Hello } from './codec.ts';
 import { Commander } from './commander.ts';
-import type { HoldfastError } from './errors.ts';
+import { HoldfastError } from './errors.ts';
 import { Link, type State } from './link.ts';
 import type { Settings } from './options.ts';
 import { ServerClock } from './server-clock.ts';
@@ -14,6 +14,8 @@ export class Session {
   /** Resolves when the server has said hello for the first time; rejects when it will not. */
   readonly opened: Promise<void>;
   hello: Hello | undefined;
+  /** By which name the server knows this client, where it brings a token. */
+  holder: string | undefined;
   readonly #link: Link;
   readonly #listeners = new Set<StateListener>();
 
@@ -23,6 +25,11 @@ export class Session {
     this.commander = new Commander(this.clock, settings);
     this.#link = new Link(settings, {
       open: (connection, hello) => {
+        if (this.holder !== undefined && connection.holder !== this.holder) {
+          void this.close(otherHolder(this.holder, connection.holder));
+          return;
+        }
+        this.holder = connection.holder;
         this.hello = hello;
         this.commander.open(connection, hello);
         resolve();
@@ -66,4 +73,10 @@ export class Session {
       }
     }
   }
+}
+
+/** Commands wait that were meant for the holder of before: they must not be carried out for another. */
+function otherHolder(before: string, now: string | undefined): HoldfastError {
+  const text = `The token of the new connection is ${JSON.stringify(now)}'s, and this client was ${JSON.stringify(before)}'s: connect anew to act for another holder.`;
+  return new HoldfastError('FORBIDDEN', text);
 }

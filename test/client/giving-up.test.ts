@@ -285,7 +285,7 @@ describe('an abort', () => {
   });
 });
 
-describe('BUSY', () => {
+describe.each(['BUSY', 'RATE_LIMITED', 'UNAVAILABLE'] as const)('%s', (code) => {
   it('is tried again after what the server asked for and some more, ever wider', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     const { client, socket } = await clientInStoppedTime();
@@ -297,7 +297,7 @@ describe('BUSY', () => {
       [2, 80],
       [3, 120],
     ]) {
-      socket.deliver([socket.commands[0][1], Status.BUSY, 40]);
+      socket.deliver([socket.commands[0][1], Status[code], 40]);
       await vi.advanceTimersByTimeAsync(waitMs - 1);
       expect(socket.commands).toHaveLength(count);
       await vi.advanceTimersByTimeAsync(1);
@@ -312,16 +312,16 @@ describe('BUSY', () => {
     const { client, socket } = await clientInStoppedTime({ timeoutMs: 1_000 });
     const outcome = errorOf(client.confirm(7));
     await Promise.resolve();
-    socket.deliver([socket.commands[0][1], Status.BUSY, 1_000]);
-    expect(await outcome).toMatchObject({ code: 'BUSY', details: { retryAfterMs: 1_000 } });
+    socket.deliver([socket.commands[0][1], Status[code], 1_000]);
+    expect(await outcome).toMatchObject({ code, details: { retryAfterMs: 1_000 } });
   });
 
   it('is the outcome at once where retryBusy is off', async () => {
     const { client, socket } = await clientInStoppedTime({ retryBusy: false });
     const outcome = errorOf(client.confirm(7));
     await Promise.resolve();
-    socket.deliver([socket.commands[0][1], Status.BUSY, 1]);
-    expect(await outcome).toMatchObject({ code: 'BUSY' });
+    socket.deliver([socket.commands[0][1], Status[code], 1]);
+    expect(await outcome).toMatchObject({ code });
   });
 
   it('outlasts a cut', async () => {
@@ -329,7 +329,7 @@ describe('BUSY', () => {
     const { client, sockets, socket } = await clientInStoppedTime();
     const added = client.stock({ sku: 's', delta: 5 });
     await Promise.resolve();
-    socket.deliver([socket.commands[0][1], Status.BUSY, 200]);
+    socket.deliver([socket.commands[0][1], Status[code], 200]);
     socket.end();
     await vi.advanceTimersByTimeAsync(50);
     sockets[1].greet();
@@ -339,4 +339,12 @@ describe('BUSY', () => {
     sockets[1].deliver(agree(sockets[1].commands[0]));
     await added;
   });
+});
+
+it('UNAVAILABLE without a time is the outcome at once: waiting does not help', async () => {
+  const { client, socket } = await clientInStoppedTime();
+  const outcome = errorOf(client.confirm(7));
+  await Promise.resolve();
+  socket.deliver([socket.commands[0][1], Status.UNAVAILABLE, 0]);
+  expect(await outcome).toMatchObject({ code: 'UNAVAILABLE', details: { retryAfterMs: 0 } });
 });
