@@ -28,3 +28,9 @@ export class HolderHash {
     this.hi = hi;
   }
 }
+
+/** What logs call a holder: 12 hexadecimal digits of the hash, the same for a holder as long as the store lives. */
+export function holderTag(lo: number, hi: number): string {
+  const hex = (word: number): string => (word >>> 0).toString(16).padStart(8, '0');
+  return `${hex(hi)}${hex(lo)}`.slice(0, 12);
+}

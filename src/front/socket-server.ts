@@ -9,7 +9,7 @@ import { Mode } from '../shard/records.ts';
 import { CLOSED_SINK, type Connection, type Sink } from './connections.ts';
 import type { Front } from './front.ts';
 import type { Hello } from './hello.ts';
-import type { HolderHash } from './holder.ts';
+import { type HolderHash, holderTag } from './holder.ts';
 import { routeHttp } from './http.ts';
 import type { AdminOptions } from './http-admin.ts';
 import { encode } from './message.ts';
@@ -64,7 +64,7 @@ export class SocketServer {
       upgrade: (res, req, context) => upgrade(res, req, context, options),
       open: (socket) => this.open(socket as Socket),
       message: (socket, message, isBinary) => this.message(socket as Socket, message, isBinary),
-      close: (socket) => this.closed(socket as Socket),
+      close: (socket, code) => this.closed(socket as Socket, code),
     });
     routeHttp(this.app, options);
     this.ticks = setInterval(() => options.front.tick(), TICK_MS);
@@ -124,12 +124,13 @@ export class SocketServer {
   }
 
   private open(socket: Socket): void {
-    const { hello, clock, sessions } = this.options;
+    const { hello, clock, sessions, log } = this.options;
     this.sockets.add(socket);
     const client = socket.getUserData();
     socket.connection = client.connection;
-    client.connection.sink = new SocketSink(socket, this.options.front.counters);
+    client.connection.sink = new SocketSink(socket, this.options.front.counters, log);
     sessions?.open(client.connection, client.identity);
+    log({ event: 'connection-opened', ...whoIs(client.connection) });
     if (client.text) socket.send(JSON.stringify(hello.message(clock())));
     else socket.send(hello.bytes(clock()), true);
   }
@@ -165,11 +166,12 @@ export class SocketServer {
     connection.sink.close(1009, `a frame of ${bytes} bytes is over ${MAX_FRAME_BYTES}`);
   }
 
-  private closed(socket: Socket): void {
+  private closed(socket: Socket, code: number): void {
     this.sockets.delete(socket);
     const { connection } = socket;
     connection.sink = CLOSED_SINK;
-    const { count, front, sessions } = this.options;
+    const { count, front, sessions, log } = this.options;
+    log({ event: 'connection-closed', ...whoIs(connection), code });
     count.remove();
     sessions?.close(connection);
     front.connections.close(connection);
@@ -190,10 +192,12 @@ function childrenOf(app: uWS.TemplatedApp): Children {
 class SocketSink implements Sink {
   private readonly socket: Socket;
   private readonly counters: Float64Array;
+  private readonly log: Log;
 
-  constructor(socket: Socket, counters: Float64Array) {
+  constructor(socket: Socket, counters: Float64Array, log: Log) {
     this.socket = socket;
     this.counters = counters;
+    this.log = log;
   }
 
   send(frame: Uint8Array): void {
@@ -209,6 +213,8 @@ class SocketSink implements Sink {
   }
 
   close(code: number, reason: string): void {
+    const event = code >= FIRST_SESSION_CODE ? 'session-ended' : 'client-closed';
+    this.log({ event, ...whoIs(this.socket.connection), code, reason });
     this.socket.end(code, reason);
   }
 
@@ -218,11 +224,19 @@ class SocketSink implements Sink {
     add(counters, FrontCell.BYTES_OUT, bytes);
     if (sent !== DROPPED) return;
     add(counters, FrontCell.CLOSED_SLOW, 1);
+    this.log({ event: 'slow-client', ...whoIs(this.socket.connection) });
     this.socket.close();
   }
 }
 
 const DROPPED = 2;
+/** Codes of what ends for what a token says; those below are of the protocol. See SessionClose. */
+const FIRST_SESSION_CODE = 4400;
+
+/** A client as the log has it: by its connection, and by a hash of the holder, whose name is nobody's business. */
+function whoIs({ name, holderLo, holderHi }: Connection): { connection: string; holder: string } {
+  return { connection: name, holder: holderTag(holderLo, holderHi) };
+}
 
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';

@@ -120,7 +120,7 @@ export const EVENTS = {
   'trim-failed': row('warn', 'journal that is not needed any more could not be removed', ['detail']),
   // The door.
   'connection-opened': row('debug', 'a client connected', ['connection', 'address', 'holder']),
-  'connection-closed': row('debug', 'a client is gone', ['connection', 'code']),
+  'connection-closed': row('debug', 'a client is gone', ['connection', 'holder', 'code']),
   'connection-refused': row('warn', 'connections are refused', ['reason', 'address', 'detail'], ['reason']),
   'client-closed': row(
     'info',
@@ -148,7 +148,7 @@ export const EVENTS = {
   'session-ended': row(
     'info',
     "a client's session was ended",
-    ['reason', 'connection', 'holder', 'tokenId'],
+    ['reason', 'code', 'connection', 'holder'],
     ['reason'],
   ),
   'admin-action': row(

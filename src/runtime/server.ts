@@ -6,13 +6,11 @@ import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { FrontEnd, type FrontEndOptions, openAuthenticator } from '../front/front-end.ts';
 import type { Log } from '../log/events.ts';
-import { createLogger, type Logger } from '../log/logger.ts';
 import { countingLog } from '../metrics/event-counts.ts';
 import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
-import { type SpanExport, startExport } from '../trace/exporter.ts';
 import { commandSpans } from '../trace/spans.ts';
 import { authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
@@ -22,6 +20,7 @@ import { RulesFile } from './rules-file.ts';
 import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor } from './supervisor.ts';
+import { exportOf, openLog } from './watching.ts';
 
 /** A server that takes commands. */
 export interface RunningServer {
@@ -69,10 +68,14 @@ const LEAST_STORE_MS = 1000;
 /** Of the holders' hash, where no store keeps one. */
 const SECRET_BYTES = 32;
 
+/** Takes what nobody wants. */
+const nothing = (): void => {};
+
 /** Starts workers and fronts. Rejects with AddressInUseError, having ended what it started, when it cannot listen. */
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
   const startedMs = performance.now();
-  const { log: write, flush } = await loggerFor(settings, hooks);
+  const { log: write, flush } =
+    hooks.log === undefined ? await openLog(settings) : { log: hooks.log, flush: nothing };
   const onHopeless =
     hooks.onHopeless ??
     ((detail, exitCode) => {
@@ -137,7 +140,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     log({ event: 'worker-died', worker: -1, fencedSegment: segment, detail });
     if (segment >= 0) durable?.rebuild(segment);
   };
-  const hooksOfFront = { onFault, profile, rules, log, traced: traced ?? nobody };
+  const hooksOfFront = { onFault, profile, rules, log, traced: traced ?? nothing };
   const end = new FrontEnd(frontOptions, hooksOfFront, authenticator);
   const { front, sockets } = end;
   const further = new FrontThreads(frontOptions, {
@@ -145,7 +148,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     profile,
     rules,
     log,
-    traced: traced ?? nobody,
+    traced: traced ?? nothing,
   });
   const supervisor = new Supervisor({
     memory,
@@ -260,32 +263,4 @@ function commandCounts({ workers }: EngineMemory): Record<string, Int32Array> {
   return Object.fromEntries(
     workers.map(({ sab }, worker) => [`shard-${worker}`, new Int32Array(sab, Control.COMMANDS * 4, 1)]),
   );
-}
-
-/** The way of spans to a collector, where the settings name one. */
-async function exportOf({ otlpEndpoint }: Settings, log: Log): Promise<SpanExport | undefined> {
-  if (otlpEndpoint === '') return undefined;
-  return startExport(otlpEndpoint, (detail) => log({ event: 'traces-lost', detail }));
-}
-
-/** Takes traces that nobody wants: there are none. */
-const nobody = (): void => {};
-
-/** What is logged goes to the hook, or by the settings to stderr. */
-async function loggerFor(settings: Settings, hooks: ServerHooks): Promise<Logger> {
-  if (hooks.log !== undefined) return { log: hooks.log, flush: () => {} };
-  return createLogger({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    secrets: secretsOf(settings),
-  });
-}
-
-/** Words of the settings that no line may have. */
-function secretsOf({ store, snapshots }: Settings): string[] {
-  return [store, snapshots].flatMap((address) => {
-    const [, credentials = ''] = /:\/\/([^\s/]*)@/.exec(address) ?? [];
-    const password = credentials.slice(credentials.indexOf(':') + 1);
-    return [password, decodeURIComponent(password)];
-  });
 }
