@@ -7,11 +7,12 @@ import manifest from '../../package.json' with { type: 'json' };
 import { SIDES } from '../../perf/peers/sides.ts';
 import { limitsOf, targetsOf } from '../../perf/report.ts';
 import { Status } from '../../protocol/status.ts';
+import { RULES, type RuleRow } from '../../src/admission/rules.ts';
 import { SOURCE_FORMS } from '../../src/auth/key-source.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
 import { program, withSubcommands } from '../../src/cli/program.ts';
 import { FAMILIES, type Family, sampleName } from '../../src/metrics/families.ts';
-import { SETTINGS, type Setting } from '../../src/runtime/settings.ts';
+import { checkConfig, SETTINGS, type Setting } from '../../src/runtime/settings.ts';
 import { formatDuration, formatSize } from '../../src/runtime/units.ts';
 import { filesIn, root } from './source-files.ts';
 
@@ -21,6 +22,10 @@ const pages = ['README.md', 'CHANGELOG.md'];
 describe('the tables of the README', () => {
   it('has every setting as the source has it', () => {
     expect(tableBelow('name')).toEqual(SETTINGS.map(settingRow));
+  });
+
+  it('has every rule of admission, with its default and bounds', () => {
+    expect(tableBelow('rule')).toEqual(Object.entries(RULES).flatMap(ruleRows));
   });
 
   it('has every command of the command line, with its arguments and options', () => {
@@ -82,6 +87,15 @@ describe('the tables of the README', () => {
 it('the README has every side of the comparison, with how it places a hold and what survives', () => {
   const rows = tableBelow('side', 'a hold').map(([title, way, durability]) => [title, way, durability]);
   expect(rows).toEqual(Object.values(SIDES).map(({ title, way, durability }) => [title, way, durability]));
+});
+
+it("the README's example of a rules file is one, with every rule in it", () => {
+  const [, json] = /### The rules file\n.*?```json\n(.*?)```/s.exec(readme) ?? [];
+  const problems: string[] = [];
+  const { given, rules } = checkConfig(JSON.parse(json), 'holdfast.json', problems);
+  expect(problems).toEqual([]);
+  expect(given).toEqual(Object.keys(RULES));
+  expect(Object.values(rules ?? {})).not.toContain('off');
 });
 
 describe("the README's tables of the SDK", () => {
@@ -213,6 +227,22 @@ function sorted(rows: readonly string[][]): string[][] {
 function settingRow(setting: Setting): string[] {
   const { name, flag, env, defaultText, help } = setting;
   return [`\`${name}\``, `\`${flag}\``, `\`${env}\``, defaultText, boundsOf(setting), help];
+}
+
+/** A rule of admission, and below it its numbers. */
+function ruleRows([name, { layer, on, help, fields }]: [string, RuleRow]): string[][] {
+  const inForce = {
+    authenticated: 'with authentication',
+    always: 'always',
+    never: 'if the rules say so',
+  }[on];
+  return [
+    [`\`${name}\``, String(layer), inForce, '', '', help],
+    ...Object.entries(fields).map(([field, { min, max, unit, value, help: meaning }]) => {
+      const bounds = `${min} to ${max}${unit === '' ? '' : ` ${unit}`}`;
+      return [`\`${name}.${field}\``, '', '', String(value), bounds, meaning];
+    }),
+  ];
 }
 
 function boundsOf({ type, min, max, unit, choices, forms }: Setting): string {
