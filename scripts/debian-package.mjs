@@ -29,9 +29,7 @@ export async function ensureDebianPackage(programs, packageName, without) {
     return undefined;
   }
   try {
-    await apt(prefix, `Refreshing Debian's package lists for ${packageName}`, 'update').catch(() =>
-      console.log(`  ${LIST_HINT}`),
-    );
+    await refreshLists(packageName, prefix);
     await apt(
       prefix,
       `Installing Debian's ${packageName}`,
@@ -43,6 +41,14 @@ export async function ensureDebianPackage(programs, packageName, without) {
     console.log(`${error.message}\n  ${binary} could not be installed. ${without}.`);
   }
   return findOnPath(binary);
+}
+
+/** The lists at hand often do where they cannot be refreshed, be it for want of rights. */
+export async function refreshLists(packageName, prefix = rootPrefix()) {
+  if (prefix === undefined) return;
+  await apt(prefix, `Refreshing Debian's package lists for ${packageName}`, 'update').catch(() =>
+    console.log(`  ${LIST_HINT}`),
+  );
 }
 
 function apt(prefix, title, ...args) {
@@ -64,7 +70,8 @@ function rootPrefix() {
   return sudo.status === 0 ? ['sudo', '-n'] : undefined;
 }
 
-function findOnPath(binary) {
+/** Path of a program, or undefined. */
+export function findOnPath(binary) {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const path = join(folder, binary);
     try {

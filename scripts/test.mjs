@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { ensureDebianBinary } from './debian-binary.mjs';
 import { ensureDebianPackage } from './debian-package.mjs';
 import { installFuzzer } from './fuzz-packages.mjs';
 import { ensurePeers } from './peer-packages.mjs';
@@ -39,6 +40,11 @@ process.exitCode = code;
 async function runAll(args) {
   await setUp('development');
   await ensureDebianPackage('chromium', 'chromium', 'The test in a browser will be skipped');
+  await ensureDebianBinary(
+    'promtool',
+    'prometheus',
+    'Checks of metrics and alert rules by it will be skipped',
+  );
   await ensurePeers('The tests');
   await installFuzzer().catch(({ message }) => console.log(`${message}\n  The fuzzing will be skipped.`));
   if (args.length > 0) {
