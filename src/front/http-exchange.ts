@@ -16,6 +16,7 @@ import { allows, anybody, type Caller, callerOf } from './caller.ts';
 import { bearerOf, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
+import { endResponse, isBadlyFramed } from './http-wire.ts';
 import type { OriginCheck } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
 import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
@@ -48,6 +49,8 @@ export class Exchange {
   private readonly authorization: string;
   private readonly named: string;
   private readonly inUrl: string | undefined;
+  /** Such a request is not carried out, and its connection is closed. */
+  private readonly badFraming: boolean;
   private done = false;
   private bodyText: string | undefined;
   private onText: (() => void) | undefined;
@@ -63,6 +66,7 @@ export class Exchange {
     this.authorization = req.getHeader('authorization');
     this.named = req.getHeader('x-holdfast-holder');
     this.inUrl = tokenInUrl(req.getQuery());
+    this.badFraming = isBadlyFramed(req);
     res.onAborted(() => {
       this.done = true;
     });
@@ -74,7 +78,9 @@ export class Exchange {
    */
   allow(needed: number, then: (caller: Caller) => void): void {
     const { check, holders } = this.door;
-    if (this.inUrl !== undefined) {
+    if (this.badFraming) {
+      this.problem(400, 'MALFORMED', 'it cannot be said where the request ends');
+    } else if (this.inUrl !== undefined) {
       this.problem(400, 'MALFORMED', this.inUrl);
     } else if (check === undefined) {
       then(anybody(this.named || ANONYMOUS, this.named !== '', holders));
@@ -152,6 +158,7 @@ export class Exchange {
 
   /** Begins to read the body, which has to happen before the handler returns. body() takes it from there. */
   readBody(): void {
+    if (this.done) return;
     const parts: Buffer[] = [];
     let bytes = 0;
     this.res.onData((chunk, isLast) => {
@@ -221,13 +228,19 @@ export class Exchange {
   private end(status: number, type: string, body: string, headers: Record<string, string> = {}): void {
     if (this.done) return;
     this.done = true;
+    if (this.badFraming) {
+      // Not even an answer: behind one, the socket layer would go on with what it takes for the next request.
+      this.note(400);
+      this.res.close();
+      return;
+    }
     this.note(status);
     this.res.cork(() => {
       this.res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
       this.res.writeHeader('content-type', type);
       this.res.writeHeader('x-request-id', this.requestId);
       for (const [name, value] of Object.entries(headers)) this.res.writeHeader(name, value);
-      this.res.end(body);
+      endResponse(this.res, body);
     });
   }
 

@@ -192,5 +192,6 @@ function refuse(
   res.writeStatus(status);
   if (retryAfterS !== undefined) res.writeHeader('retry-after', String(retryAfterS));
   if (authenticate !== undefined) res.writeHeader('www-authenticate', authenticate);
-  res.end(`${why}\n`);
+  // Closed behind it: who is refused need not ask for more here, and answers that nobody reads do not pile up.
+  res.end(`${why}\n`, true);
 }
