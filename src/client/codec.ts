@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import { PUSH, Push } from '../../protocol/ops.ts';
+import { ClientPush, PUSH, Push } from '../../protocol/ops.ts';
 import { reasonName, statusName } from '../../protocol/status.ts';
 
 /** Records would be an extension of MessagePack that the server does not speak. */
@@ -10,6 +10,11 @@ export type Argument = number | string | Uint8Array | null;
 /** One command as it goes over the wire. The bytes stay as they are. */
 export function encodeCommand(op: number, requestId: number, args: readonly Argument[]): Uint8Array {
   return packr.pack([op, requestId, ...args]);
+}
+
+/** A traceparent for the command behind it, which has to be in the same frame. */
+export function encodeTrace(traceparent: string): Uint8Array {
+  return packr.pack([PUSH, ClientPush.TRACE, traceparent]);
 }
 
 /** Puts commands back to back into as few frames as `maxFrameBytes` allows, in their order. */

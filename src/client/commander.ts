@@ -1,17 +1,20 @@
-import { MAX_FRAME_BYTES } from '../../protocol/limits.ts';
+import { MAX_FRAME_BYTES, MAX_TRACEPARENT_BYTES } from '../../protocol/limits.ts';
 import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { backoffMs } from './backoff.ts';
-import { encodeCommand, type Hello, joinFrames, type Message } from './codec.ts';
+import { encodeCommand, encodeTrace, type Hello, joinFrames, type Message } from './codec.ts';
 import type { Connection, Ending } from './connection.ts';
 import { HoldfastError } from './errors.ts';
 import { type Flight, mayHaveHappened, Place, timeoutDetails, timeoutText } from './flight.ts';
+import type { Settings } from './options.ts';
 import { refusal } from './refusal.ts';
 import { type Request, timeRequest } from './requests.ts';
 import { monotonicMs, type ServerClock } from './server-clock.ts';
 
 /** Longest wait beyond what the server asked for. */
 const MAX_REST_MS = 1_000;
+
+type CommandSettings = Pick<Settings, 'timeoutMs' | 'retryBusy' | 'traceparent'>;
 
 /**
  * Carries commands through time-outs and lost connections to their answers.
@@ -26,6 +29,7 @@ export class Commander {
   readonly #clock: ServerClock;
   readonly #timeoutMs: number;
   readonly #retryBusy: boolean;
+  readonly #traceparent: Settings['traceparent'];
   /** Commands whose callers wait, oldest first: all have the same time-out, so this is the order of deadlines. */
   readonly #flights = new Map<number, Flight>();
   readonly #abandoned = new Map<number, Flight>();
@@ -37,10 +41,11 @@ export class Commander {
   #maxFrameBytes = MAX_FRAME_BYTES;
   #closedBy: HoldfastError | undefined;
 
-  constructor(clock: ServerClock, { timeoutMs, retryBusy }: { timeoutMs: number; retryBusy: boolean }) {
+  constructor(clock: ServerClock, { timeoutMs, retryBusy, traceparent }: CommandSettings) {
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
     this.#retryBusy = retryBusy;
+    this.#traceparent = traceparent;
   }
 
   /** Sends a command with those of the same turn. The promise rejects with a HoldfastError. */
@@ -152,7 +157,7 @@ export class Commander {
     return {
       id,
       request,
-      bytes: encodeCommand(request.op, id, request.args),
+      bytes: this.#encode(request, id),
       deadlineAt: monotonicMs() + this.#timeoutMs,
       place: Place.QUEUED,
       sentAt: 0,
@@ -163,6 +168,29 @@ export class Commander {
       resolve,
       reject,
     };
+  }
+
+  /** The command, and before it what trace it belongs to: the two stay together, also when it is sent again. */
+  #encode({ op, args }: Request<unknown>, id: number): Uint8Array {
+    const command = encodeCommand(op, id, args);
+    // The SDK asks for the time on its own.
+    const trace = op === Op.TIME ? undefined : this.#trace();
+    if (trace === undefined) return command;
+    const bytes = new Uint8Array(trace.length + command.length);
+    bytes.set(trace);
+    bytes.set(command, trace.length);
+    return bytes;
+  }
+
+  #trace(): Uint8Array | undefined {
+    try {
+      const traceparent = this.#traceparent?.();
+      if (typeof traceparent === 'string' && traceparent.length <= MAX_TRACEPARENT_BYTES)
+        return encodeTrace(traceparent);
+    } catch {
+      // A trace is no reason for a command to fail.
+    }
+    return undefined;
   }
 
   #flushSoon(): void {

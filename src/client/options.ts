@@ -47,6 +47,11 @@ export interface ConnectOptions {
   readonly reconnect?: ReconnectOptions;
   /** Gives up connecting. It has no effect once connect() has resolved. */
   readonly signal?: AbortSignal;
+  /**
+   * Asked for each command: the W3C traceparent of the span that it belongs to, if there is one. With its sampled flag set, the server adds its
+   * own spans to the trace, where it has somewhere to send them. What it throws is as good as none.
+   */
+  readonly traceparent?: () => string | undefined;
   /** Another WebSocket than the built-in one. */
   readonly webSocket?: WebSocketConstructor;
 }
@@ -57,6 +62,7 @@ export interface Settings {
   readonly timeoutMs: number;
   readonly retryBusy: boolean;
   readonly reconnect: Required<ReconnectOptions>;
+  readonly traceparent: (() => string | undefined) | undefined;
   readonly webSocket: WebSocketConstructor;
 }
 
@@ -74,7 +80,9 @@ export function readOptions(url: string | URL, options: ConnectOptions): Setting
   }
   if (attempts !== Number.POSITIVE_INFINITY)
     checkInteger('reconnect.attempts', attempts, 0, Number.MAX_SAFE_INTEGER);
-  const { holder, token } = options;
+  const { holder, token, traceparent } = options;
+  if (traceparent !== undefined && typeof traceparent !== 'function')
+    throw malformed('traceparent', typeof traceparent, 'a function that returns a text', 'WRONG_TYPE');
   if (typeof token === 'string') checkText('token', token, MAX_TOKEN_BYTES);
   else if (token !== undefined && typeof token !== 'function')
     throw malformed('token', typeof token, 'a text or a function that returns one', 'WRONG_TYPE');
@@ -83,6 +91,7 @@ export function readOptions(url: string | URL, options: ConnectOptions): Setting
   return {
     url: readUrl(url, holder),
     token,
+    traceparent,
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 5_000, 1, MAX_TIMER_MS),
     retryBusy: options.retryBusy ?? true,
     reconnect: {

@@ -213,7 +213,7 @@ class SocketSink implements Sink {
   }
 
   close(code: number, reason: string): void {
-    const event = code >= FIRST_SESSION_CODE ? 'session-ended' : 'client-closed';
+    const event = code >= FIRST_SESSION_CODE ? 'signed-out' : 'client-closed';
     this.log({ event, ...whoIs(this.socket.connection), code, reason });
     this.socket.end(code, reason);
   }

@@ -145,9 +145,9 @@ export const EVENTS = {
     ['detail'],
     ['detail'],
   ),
-  'session-ended': row(
+  'signed-out': row(
     'info',
-    "a client's session was ended",
+    'a client was closed for its token: none came, or it expired or was revoked',
     ['reason', 'code', 'connection', 'holder'],
     ['reason'],
   ),

@@ -11,6 +11,7 @@ import { RULES, type RuleRow } from '../../src/admission/rules.ts';
 import { SOURCE_FORMS } from '../../src/auth/key-source.ts';
 import { EXIT_CODE_HELP } from '../../src/cli/exit.ts';
 import { program, withSubcommands } from '../../src/cli/program.ts';
+import { EVENTS } from '../../src/log/events.ts';
 import { FAMILIES, type Family, sampleName } from '../../src/metrics/families.ts';
 import { checkConfig, SETTINGS, type Setting } from '../../src/runtime/settings.ts';
 import { formatDuration, formatSize } from '../../src/runtime/units.ts';
@@ -36,6 +37,16 @@ describe('the tables of the README', () => {
     ]);
     const leaves = withSubcommands(program()).filter((command) => command.commands.length === 0);
     expect(sorted(rows)).toEqual(sorted(leaves.map(commandRow)));
+  });
+
+  it('has every event of the log, with its level, words and fields', () => {
+    const rows = Object.entries(EVENTS).map(([name, { level, says, fields }]) => [
+      `\`${name}\``,
+      level,
+      says,
+      fields.map((field) => `\`${field}\``).join(', '),
+    ]);
+    expect(tableBelow('event', 'level')).toEqual(rows);
   });
 
   it('has the exit codes that --help has', () => {
