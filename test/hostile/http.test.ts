@@ -20,6 +20,8 @@ const length = (bytes: string | number): string => `Content-Length: ${bytes}\r\n
 const sized = (body: string): string => stock(length(Buffer.byteLength(body)), body);
 
 const CLOSE = /^$/;
+/** Who still sends when the connection is reset may not get to read the answer. */
+const CUT_OFF = /^$|^HTTP\/1.1 431 /;
 const status = (code: number): RegExp => new RegExp(`^HTTP/1.1 ${code} `);
 
 /** Bytes, what the first line of the answer has to be, and whether the connection closes behind it. */
@@ -102,11 +104,11 @@ describe('a request that is none, or too much', () => {
     ['a NUL in a header', get('/healthz', 'a: b\0c\r\n'), status(400), 'and closes'],
     ['a NUL in the path', get('/healthz\0'), status(505), 'and closes'],
     ['200 headers', get('/healthz', 'a: b\r\n'.repeat(200)), status(431), 'and closes'],
-    ['100,000 headers', get('/healthz', 'a: b\r\n'.repeat(100_000)), status(431), 'and closes'],
+    ['100,000 headers', get('/healthz', 'a: b\r\n'.repeat(100_000)), CUT_OFF, 'and closes'],
     ['a header of 16 kB', get('/healthz', `a: ${'b'.repeat(16_000)}\r\n`), status(431), 'and closes'],
-    ['a header of a megabyte', get('/healthz', `a: ${'b'.repeat(1_000_000)}\r\n`), status(431), 'and closes'],
-    ['a path of a megabyte', get(`/${'b'.repeat(1_000_000)}`), status(431), 'and closes'],
-    ['a method of a megabyte', `${'G'.repeat(1_000_000)} / HTTP/1.1\r\n\r\n`, status(431), 'and closes'],
+    ['a header of a megabyte', get('/healthz', `a: ${'b'.repeat(1_000_000)}\r\n`), CUT_OFF, 'and closes'],
+    ['a path of a megabyte', get(`/${'b'.repeat(1_000_000)}`), CUT_OFF, 'and closes'],
+    ['a method of a megabyte', `${'G'.repeat(1_000_000)} / HTTP/1.1\r\n\r\n`, CUT_OFF, 'and closes'],
     ['HTTP/0.9', 'GET /healthz\r\n\r\n', status(505), 'and closes'],
     ['HTTP/1.0', 'GET /healthz HTTP/1.0\r\n\r\n', status(505), 'and closes'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', status(505), 'and closes'],
