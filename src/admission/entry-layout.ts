@@ -6,7 +6,7 @@
  *           2      time at which it was last asked for, ms, odd; 0 where the entry is free
  *           3      time of the level below, ms
  *           4, 5   level of the token bucket in commands, a float64
- *           6      commands in the window, all buckets together
+ *           6      commands in all buckets together, also in those that have left the window and were not looked for yet
  *           7, 8   newest bucket: time of its first and of its last command, ms
  *           9      its commands
  *          10      first (bits 0–5) and number (bits 6–12) of the older buckets in the ring, state of the grain (bits 16–19), slot of

@@ -57,9 +57,15 @@ export class SlidingWindow {
 
   /** In how many ms one more command fits in: 0, if it does now. Takes note that it was asked, for the grain. */
   waitMs(entry: number, nowMs: number): number {
-    this.read(entry, nowMs);
     const { i32 } = this;
-    if (i32[entry + Head.SUM] === 0) return 0;
+    const sum = i32[entry + Head.SUM] as number;
+    if (sum > 0 && i32[entry + Head.NEWEST_MS] === nowMs) {
+      // Many ask for the same key within a millisecond: neither slot nor bucket can be another than a moment ago.
+      i32[entry + Head.SLOT_COUNT] = (i32[entry + Head.SLOT_COUNT] as number) + 1;
+      i32[entry + Head.READING_COUNT] = (i32[entry + Head.READING_COUNT] as number) + 1;
+    } else this.read(entry, nowMs);
+    // Far below the limit it does not matter what has left, and the ring need not be touched.
+    if (sum < this.limit) return 0;
     this.leave(entry, nowMs);
     if ((i32[entry + Head.SUM] as number) < this.limit) return 0;
     return this.roomInMs(entry, nowMs);
@@ -69,27 +75,34 @@ export class SlidingWindow {
   count(entry: number, nowMs: number): void {
     const { i32 } = this;
     const shape = i32[entry + Head.SHAPE] as number;
+    if (((shape >>> COUNT_SHIFT) & COUNT_MASK) === RING_BUCKETS) this.leave(entry, nowMs);
     const newest = i32[entry + Head.NEWEST_COUNT] as number;
-    const grainMs = this.bucketMs[grainOf((shape >>> GRAIN_SHIFT) & GRAIN_MASK)] as number;
-    const older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
     i32[entry + Head.SUM] = (i32[entry + Head.SUM] as number) + 1;
-    const within = newest > 0 && ((nowMs - (i32[entry + Head.NEWEST_FROM_MS] as number)) | 0) < grainMs;
-    if (within || older === RING_BUCKETS) {
+    const grainMs = this.bucketMs[grainOf((shape >>> GRAIN_SHIFT) & GRAIN_MASK)] as number;
+    const within = newest > 0 && ageMs(nowMs, i32[entry + Head.NEWEST_FROM_MS] as number) < grainMs;
+    if (within || (newest > 0 && !this.setAside(entry, newest))) {
       i32[entry + Head.NEWEST_COUNT] = newest + 1;
       if (((nowMs - (i32[entry + Head.NEWEST_MS] as number)) | 0) > 0) i32[entry + Head.NEWEST_MS] = nowMs;
       return;
     }
-    if (newest > 0) {
-      const last = i32[entry + Head.NEWEST_MS] as number;
-      const at = this.ringOf(entry) + 2 * (((shape & RING_MASK) + older) & RING_MASK);
-      i32[at] = last;
-      i32[at + 1] = newest;
-      if (older === 0) i32[entry + Head.OLDEST_MS] = last;
-      i32[entry + Head.SHAPE] = shape + (1 << COUNT_SHIFT);
-    }
     i32[entry + Head.NEWEST_FROM_MS] = nowMs;
     i32[entry + Head.NEWEST_MS] = nowMs;
     i32[entry + Head.NEWEST_COUNT] = 1;
+  }
+
+  /** Puts the newest bucket with the older ones. False when there is no room: then it has to take more yet. */
+  private setAside(entry: number, count: number): boolean {
+    const { i32 } = this;
+    const shape = i32[entry + Head.SHAPE] as number;
+    const older = (shape >>> COUNT_SHIFT) & COUNT_MASK;
+    if (older === RING_BUCKETS) return false;
+    const last = i32[entry + Head.NEWEST_MS] as number;
+    const at = this.ringOf(entry) + 2 * (((shape & RING_MASK) + older) & RING_MASK);
+    i32[at] = last;
+    i32[at + 1] = count;
+    if (older === 0) i32[entry + Head.OLDEST_MS] = last;
+    i32[entry + Head.SHAPE] = shape + (1 << COUNT_SHIFT);
+    return true;
   }
 
   /** Lets buckets go whose last command has left the window. */
