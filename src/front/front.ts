@@ -131,6 +131,11 @@ export class Front {
     this.pump = new ReplyPump(replies, this.connections, this.stages, this.counters, this.gate, gates);
   }
 
+  /** Which of the fronts this is. */
+  get number(): number {
+    return this.options.front;
+  }
+
   /** How many segments there are. */
   get segments(): number {
     return this.options.memory.segments.length;

@@ -8,6 +8,7 @@ import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
 import { CLOSED_SINK, type Connection, type Sink } from './connections.ts';
 import type { Front } from './front.ts';
+import { GateWatch } from './gate-watch.ts';
 import type { Hello } from './hello.ts';
 import { type HolderHash, holderTag } from './holder.ts';
 import { routeHttp } from './http.ts';
@@ -67,7 +68,12 @@ export class SocketServer {
       close: (socket, code) => this.closed(socket as Socket, code),
     });
     routeHttp(this.app, options);
-    this.ticks = setInterval(() => options.front.tick(), TICK_MS);
+    const { front, log } = options;
+    const watch = new GateWatch(front.gate, front.number, log);
+    this.ticks = setInterval(() => {
+      front.tick();
+      watch.look();
+    }, TICK_MS);
     this.ticks.unref();
   }
 

@@ -77,6 +77,13 @@ export const EVENTS = {
     [],
     EACH,
   ),
+  breaker: row(
+    'warn',
+    'a circuit breaker has another state',
+    ['front', 'guards', 'name', 'state'],
+    ['guards', 'state'],
+  ),
+  'commands-refused': row('info', 'commands are refused', ['front', 'layer'], ['layer']),
   // Workers.
   'worker-died': row(
     'error',
