@@ -18,7 +18,7 @@ import type { RingProducer } from '../ring/producer.ts';
 import { add, FrontCell, replyCell } from '../shard/counters.ts';
 import type { HotSkus } from '../shard/hot-skus.ts';
 import { LANES, Lane, laneOf } from '../shard/lanes.ts';
-import { COMMAND_HEAD_BYTES, COMMAND_SETTLED_WORD, commandInfo, Mode } from '../shard/records.ts';
+import { COMMAND_HEAD_BYTES, commandInfo, Mode, STAMP_BYTES } from '../shard/records.ts';
 import type { Connection } from './connections.ts';
 import { decodeAll } from './message.ts';
 import type { StageSampler } from './stage-sampler.ts';
@@ -58,6 +58,8 @@ export class Router {
   /** Commands put into rings since they were last published. */
   unpublished = 0;
   private readonly commands: readonly RingProducer[];
+  /** For each ring, the position of its worker's settle ring that it was stamped with last. */
+  private readonly stamps: Int32Array;
   private readonly owners: Int32Array;
   private readonly clock: Clock;
   private readonly stages: StageSampler;
@@ -78,6 +80,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.commands = options.commands;
+    this.stamps = Int32Array.from(this.commands, (_, at) => this.commands[at - (at % LANES)]?.position ?? 0);
     this.owners = options.owners;
     this.clock = options.clock;
     this.stages = options.stages;
@@ -200,19 +203,28 @@ export class Router {
       }
     }
     const worker = this.owners[segment] as number;
-    const settle = worker * LANES + Lane.SETTLE;
-    const ring = this.commands[worker * LANES + laneOf(op, connection.vip)] as RingProducer;
-    const bytes = peek.end - peek.requestStart;
+    const lanes = worker * LANES;
+    const lane = lanes + laneOf(op, connection.vip);
+    const ring = this.commands[lane] as RingProducer;
+    const settled = (this.commands[lanes + Lane.SETTLE] as RingProducer).position;
+    // Commands on SKUs wait for those on holds before them; one stamp serves for all up to the next command on a hold.
+    const stamp = settled === this.stamps[lane] || route === Route.HOLD ? 0 : STAMP_BYTES;
+    const bytes = stamp + COMMAND_HEAD_BYTES + peek.end - peek.requestStart;
     const { gate } = this;
     let layer = gate.admit(connection, op, lo, hi, segment, worker);
-    const at = layer === 0 ? ring.claim(COMMAND_HEAD_BYTES + bytes, connection.index) : -1;
+    let at = layer === 0 ? ring.claim(bytes, stamp === 0 ? connection.index : ~connection.index) : -1;
     if (at < 0) {
       if (layer === 0) layer = gate.ringFull(worker);
       this.answer(frame, layerStatus(layer), gate.retryMs, layer);
       return;
     }
-    const words = at >> 2;
     const { i32, u8 } = ring;
+    if (stamp !== 0) {
+      this.stamps[lane] = settled;
+      i32[at >> 2] = settled;
+      at += STAMP_BYTES;
+    }
+    const words = at >> 2;
     let slot = 0;
     if (this.unpublished === this.stages.next || gate.probe)
       slot = this.stages.take(worker, segment, op, this.unpublished, gate.probe);
@@ -226,7 +238,6 @@ export class Router {
     i32[words + 2] = anyHolder ? 0 : connection.holderHi;
     i32[words + 3] = lo;
     i32[words + 4] = hi;
-    i32[words + COMMAND_SETTLED_WORD] = (this.commands[settle] as RingProducer).position;
     let to = at + COMMAND_HEAD_BYTES;
     for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
     connection.inFlight++;

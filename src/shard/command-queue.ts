@@ -3,7 +3,7 @@ import type { RingProducer } from '../ring/producer.ts';
 import { eventReserveBytes, LANES } from './lanes.ts';
 import { commandConsumer } from './link-rings.ts';
 import { Control, type WorkerMemory } from './memory.ts';
-import { COMMAND_SETTLED_WORD, REPLY_RECORD_BYTES } from './records.ts';
+import { REPLY_RECORD_BYTES } from './records.ts';
 
 /**
  * The worker's end of one lane of commands from one front: first in, first out.
@@ -48,15 +48,15 @@ export class CommandQueue {
     const { ring } = this;
     if (!ring.look() || !this.replies.hasRoom(REPLY_RECORD_BYTES)) return false;
     if (this.settle === undefined) return true;
-    const waits = this.mustWait(ring.next());
+    const at = ring.next();
+    const waits = ring.tag < 0 && this.mustWait(at);
     ring.back();
     return !waits;
   }
 
-  /** Whether commands on holds go before the command whose payload is at `at` in the ring. */
+  /** Whether the commands on holds are not done yet that go before a stamped command, whose record is at `at` in the ring. */
   mustWait(at: number): boolean {
-    const { settle } = this;
-    if (settle === undefined) return false;
-    return ((settle.position - (this.ring.i32[(at >> 2) + COMMAND_SETTLED_WORD] as number)) | 0) < 0;
+    const { settle, ring } = this;
+    return settle !== undefined && ((settle.position - (ring.i32[at >> 2] as number)) | 0) < 0;
   }
 }

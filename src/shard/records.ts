@@ -6,19 +6,23 @@ import { MAX_COMMAND_BYTES, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
  *     command   word 0      info: op (4 bits) | count (4) | mode (2) | request id bytes (4) | stage slot (8) | segment (10)
  *               words 1, 2  holder
  *               words 3, 4  the SKU's hash, or the hold's id: low word, high word
- *               word 5      position of its front's settle ring (see lanes.ts) behind the commands on holds that go before it
- *               byte 24 on  the command's MessagePack from its request id on
+ *               byte 20 on  the command's MessagePack from its request id on
  *
  *     reply     word 0      info: op (4 bits) | mode << 8 (2) | gated << 10 (1) | stage slot << 14 (8) | status << 24 (8)
  *               word 1      when gated: position in the event ring that must be durable before the reply may leave
  *               byte 8 on   the reply's MessagePack, whole
  */
-export const COMMAND_HEAD_BYTES = 24;
-export const COMMAND_SETTLED_WORD = 5;
+export const COMMAND_HEAD_BYTES = 20;
 export const REPLY_HEAD_BYTES = 8;
 
+/**
+ * A command on a SKU with commands on holds before it has ~index for its tag, and one more word before all others: the position of its front's
+ * settle ring (see lanes.ts) behind those. What follows in its ring, up to the next such word, waits for the same.
+ */
+export const STAMP_BYTES = 4;
+
 /** Most payload bytes of either record. */
-export const COMMAND_RECORD_BYTES = COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES;
+export const COMMAND_RECORD_BYTES = STAMP_BYTES + COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES;
 export const REPLY_RECORD_BYTES = REPLY_HEAD_BYTES + MAX_REPLY_BYTES;
 
 /** How a reply is to be said: as it is, as JSON with numbers or names, or to a request of the server's own. */

@@ -26,6 +26,7 @@ import {
   REPLY_HEAD_BYTES,
   REPLY_RECORD_BYTES,
   replyInfo,
+  STAMP_BYTES,
 } from './records.ts';
 import { ServiceOrder } from './service-order.ts';
 import { ShardLink } from './shard-link.ts';
@@ -190,15 +191,20 @@ export class Shard {
     this.inspected = false;
     this.roomForEvents = this.events?.hasRoom(GROUP * MAX_COMMAND_EVENT_BYTES + queue.eventReserve) ?? true;
     while (gathered < room && !this.inspected) {
-      const at = ring.next();
+      let at = ring.next();
       if (at < 0) break;
-      if (queue.mustWait(at)) {
-        ring.back();
-        break;
+      let { tag } = ring;
+      ends[gathered] = at + ring.length;
+      if (tag < 0) {
+        if (queue.mustWait(at)) {
+          ring.back();
+          break;
+        }
+        tag = ~tag;
+        at += STAMP_BYTES;
       }
       starts[gathered] = at;
-      ends[gathered] = at + ring.length;
-      tags[gathered] = ring.tag;
+      tags[gathered] = tag;
       positions[gathered] = ring.position;
       const words = at >> 2;
       const info = i32[words] as number;
@@ -332,10 +338,12 @@ export class Shard {
     const link = this.links[queue.front] as ShardLink;
     const { replies, writer } = link;
     const { ring } = queue;
-    const at = ring.next();
+    let at = ring.next();
     if (at < 0) return;
+    const { tag } = ring;
+    if (tag < 0) at += STAMP_BYTES;
     const info = ring.i32[at >> 2] as number;
-    const reply = replies.claim(REPLY_RECORD_BYTES, ring.tag);
+    const reply = replies.claim(REPLY_RECORD_BYTES, tag < 0 ? ~tag : tag);
     writer.pos = reply + REPLY_HEAD_BYTES;
     writer.array(2);
     writer.copy(ring.u8, at + COMMAND_HEAD_BYTES, infoRequestBytes(info));

@@ -10,22 +10,23 @@ import { StageSampler } from '../../src/front/stage-sampler.ts';
 import type { RingConsumer } from '../../src/ring/consumer.ts';
 import { frontCounters, replyCell } from '../../src/shard/counters.ts';
 import { HotSkus } from '../../src/shard/hot-skus.ts';
-import { Lane } from '../../src/shard/lanes.ts';
+import { Lane, laneOf } from '../../src/shard/lanes.ts';
 import { commandConsumer, commandProducers } from '../../src/shard/link-rings.ts';
 import {
   COMMAND_HEAD_BYTES,
-  COMMAND_SETTLED_WORD,
   infoCount,
   infoMode,
   infoOp,
   infoRequestBytes,
   infoSegment,
   Mode,
+  STAMP_BYTES,
 } from '../../src/shard/records.ts';
 import { makeGate } from '../fixtures/gate.ts';
 import { type EngineFixture, frameOf, HOLDER, makeMemory, NOW, RecordingSink, skuIn } from './fixtures.ts';
 
 const SEGMENTS = 4;
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const BROKEN = Uint8Array.of(0xc1);
 
 /** A router with two workers by default; what it puts into their rings is read by hand. */
@@ -42,7 +43,10 @@ function setUp(fixture: EngineFixture = {}) {
     hot: new HotSkus(memory.counters.hotSkus, 0),
     gate: makeGate({ workers: memory.workers.length, segments: SEGMENTS }),
   });
-  const ringsOf = (lane: number) => memory.workers.map((own) => commandConsumer(own, 0, lane));
+  const byLane = [Lane.SETTLE, Lane.VIP, Lane.NORMAL].map((lane) =>
+    memory.workers.map((own) => commandConsumer(own, 0, lane)),
+  );
+  const ringsOf = (lane: number) => byLane[lane];
   const rings = ringsOf(Lane.NORMAL);
   const connections = new Connections();
   const client = () => {
@@ -56,11 +60,14 @@ function setUp(fixture: EngineFixture = {}) {
 
 /** What a record in a command ring says. */
 function readRecord(ring: RingConsumer) {
-  const at = ring.next();
-  if (at < 0) return undefined;
+  const start = ring.next();
+  if (start < 0) return undefined;
+  const stamped = ring.tag < 0;
+  const at = start + (stamped ? STAMP_BYTES : 0);
   const [info, holderLo, holderHi, lo, hi] = ring.i32.slice(at >> 2, (at >> 2) + 5);
   return {
-    tag: ring.tag,
+    tag: stamped ? ~ring.tag : ring.tag,
+    ...(stamped && { stamp: ring.i32[start >> 2] }),
     op: infoOp(info),
     count: infoCount(info),
     mode: infoMode(info),
@@ -155,12 +162,14 @@ describe('a command that a worker has to answer', () => {
     }
   });
 
-  it('says how far the commands on holds of its worker had come', () => {
-    const { send, ringsOf, router } = setUp();
+  it('says how far the commands on holds of its worker had come, when they have gone on', () => {
+    const { send, ringsOf, router, connection } = setUp();
     const confirm = (id: number, segment: number) => [Op.CONFIRM, id, holdId(segment)];
     // One of another worker does not matter.
-    send(frameOf(confirm(1, 0), [Op.READ, 2, skuIn(0, SEGMENTS)], confirm(3, 0), confirm(4, 1)));
-    send(frameOf([Op.READ, 5, skuIn(0, SEGMENTS)]));
+    const read = (id: number) => [Op.READ, id, skuIn(0, SEGMENTS)];
+    send(frameOf(read(1), confirm(2, 0), read(3), read(4), confirm(5, 0), confirm(6, 1)));
+    send(frameOf(read(7)));
+    send(frameOf(confirm(8, 1), read(9)));
     router.publish();
     const settle = ringsOf(Lane.SETTLE)[0];
     const ends = [1, 2].map(() => {
@@ -168,7 +177,16 @@ describe('a command that a worker has to answer', () => {
       return settle.position;
     });
     const normal = ringsOf(Lane.NORMAL)[0];
-    expect([1, 2].map(() => normal.i32[(normal.next() >> 2) + COMMAND_SETTLED_WORD])).toEqual(ends);
+    const records = upTo(5).map(() => readRecord(normal));
+    expect(records.map((record) => record?.stamp)).toEqual([
+      undefined,
+      ends[0],
+      undefined,
+      ends[1],
+      undefined,
+    ]);
+    expect(records.map((record) => record?.bytes[0])).toEqual([1, 3, 4, 7, 9]);
+    expect(new Set(records.map((record) => record?.tag))).toEqual(new Set([connection.index]));
   });
 
   it('stays in order with those before and behind it', () => {
@@ -183,16 +201,15 @@ describe('a command that a worker has to answer', () => {
 
 describe('who may touch the holds of others', () => {
   it('asks for a hold as nobody, and for all else as who it is', () => {
-    const { connection, send, rings, router } = setUp({ workers: 1 });
+    const { connection, send, ringsOf, router } = setUp({ workers: 1 });
     connection.admin = true;
     const id = 2 ** 32;
     const onHold = [Op.CONFIRM, Op.RELEASE, Op.EXTEND, Op.RETURN, Op.READ_HOLD];
     const onSku = [Op.HOLD, Op.STOCK, Op.READ];
-    const [ring] = rings;
     const wordsOf = (op: number, ...args: unknown[]) => {
       send(frameOf([op, 1, ...args]));
       router.publish();
-      return readRecord(ring as RingConsumer);
+      return readRecord(ringsOf(laneOf(op, false))[0]);
     };
     for (const op of onHold) {
       const args = op === Op.EXTEND ? [1000] : [];

@@ -1,4 +1,4 @@
-import { MAX_COMMAND_BYTES, RETRY_LATER_MS } from '../../protocol/limits.ts';
+import { RETRY_LATER_MS } from '../../protocol/limits.ts';
 import { OP_CHANGES, Op, PUSH, Push } from '../../protocol/ops.ts';
 import { Layer, Reason, Status, statusName } from '../../protocol/status.ts';
 import { BUSY_RETRY_MS } from '../../src/admission/gate.ts';
@@ -10,7 +10,7 @@ import type { Front } from '../../src/front/front.ts';
 import { recordBytes } from '../../src/ring/layout.ts';
 import { eventReserveBytes, LANE_NAMES, Lane, laneOf } from '../../src/shard/lanes.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
-import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
+import { COMMAND_RECORD_BYTES } from '../../src/shard/records.ts';
 import { type Command, describe } from './commands.ts';
 import { hasEventRoom } from './event-ring.ts';
 import { SegmentHistory } from './history.ts';
@@ -32,7 +32,7 @@ const BUCKET_MS = 8;
 const MOST_VIOLATIONS = 20;
 /** What a worker wants of its event ring before it runs commands: as much as 16 can cause. */
 const COMMANDS_EVENT_BYTES = 16 * MAX_COMMAND_EVENT_BYTES;
-const LONGEST_RECORD = recordBytes(COMMAND_HEAD_BYTES + MAX_COMMAND_BYTES);
+const LONGEST_RECORD = recordBytes(COMMAND_RECORD_BYTES);
 
 /**
  * Holds everything that happens in a run against what was promised. It sees commands leave, enter a ring, be applied

@@ -1,7 +1,7 @@
 import { recordBytes } from '../../src/ring/layout.ts';
 import { LANES, Lane } from '../../src/shard/lanes.ts';
 import type { EngineMemory } from '../../src/shard/memory.ts';
-import { COMMAND_HEAD_BYTES } from '../../src/shard/records.ts';
+import { COMMAND_HEAD_BYTES, STAMP_BYTES } from '../../src/shard/records.ts';
 import type { Command } from './commands.ts';
 import type { Sent } from './session.ts';
 import type { RingPair } from './tap.ts';
@@ -50,7 +50,7 @@ export class Lines {
   }
 }
 
-/** Bytes of the ring that a command takes: all of it but its op and what stands before. */
+/** Most bytes of the ring that a command takes: all of it but its op and what stands before, and a stamp. */
 export function bytesOf(command: Command): number {
-  return recordBytes(COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
+  return recordBytes(STAMP_BYTES + COMMAND_HEAD_BYTES + command.bytes.length - BYTES_BEFORE_REQUEST);
 }
