@@ -11,7 +11,8 @@ export type Revocation = (
 
 /** More would make the file slow to write, which happens whole. */
 export const MAX_REVOCATIONS = 20_000;
-const MAX_TEXT_LENGTH = 256;
+/** Longest id of a token, and longest subject, in characters. */
+export const MAX_REVOKED_LENGTH = 256;
 
 /** A list of revocations, to look tokens up in. */
 export class RevocationIndex {
@@ -117,7 +118,7 @@ function stronger(one: Revocation, other: Revocation): Revocation {
 }
 
 function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length >= 1 && value.length <= MAX_TEXT_LENGTH;
+  return typeof value === 'string' && value.length >= 1 && value.length <= MAX_REVOKED_LENGTH;
 }
 
 function isTime(value: unknown): value is number {

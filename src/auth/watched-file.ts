@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 
 /** How often a file is looked at. */
-const LOOK_EVERY_MS = 1000;
+const LOOK_EVERY_MS = 500;
 /** A file of keys or revocations is never longer. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 

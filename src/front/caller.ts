@@ -1,4 +1,4 @@
-import { opsOf } from '../../protocol/ops.ts';
+import { OP_SHAPES, opsOf, Route } from '../../protocol/ops.ts';
 import { Scope } from '../../protocol/status.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Connection } from './connections.ts';
@@ -52,6 +52,9 @@ export function allows(scopes: number, needed: number): boolean {
   return needed === 0 || (scopes & (needed | Scope.ADMIN)) !== 0;
 }
 
+/** Commands on holds that exist: an administrator's may be anybody's. */
+const ON_HOLDS = OP_SHAPES.reduce((ops, { op, route }) => (route === Route.HOLD ? ops | (1 << op) : ops), 0);
+
 /** Makes a connection the caller's. */
 export function identify(connection: Connection, caller: Caller): void {
   connection.holder = caller.holder;
@@ -60,6 +63,7 @@ export function identify(connection: Connection, caller: Caller): void {
   connection.mayOps = opsOf(caller.scopes);
   connection.authReason = 0;
   connection.admin = caller.admin;
+  connection.auditOps = caller.admin ? ON_HOLDS | ~opsOf(caller.scopes & ~Scope.ADMIN) : 0;
   connection.vip = caller.vip;
   connection.anonymous = caller.anonymous;
 }

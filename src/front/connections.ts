@@ -17,6 +17,16 @@ export const CLOSED_SINK: Sink = {
   close() {},
 };
 
+/** Writes down commands and their answers. */
+export interface Audit {
+  /** A command was passed on. `target`: the hold's id, the SKU, or the segment's number. */
+  begun(op: number, requestId: Uint8Array, target: number | string): void;
+  /** A reply is sent, decoded. */
+  answered(reply: readonly unknown[]): void;
+  /** The connection is gone. */
+  close(): void;
+}
+
 /** A client as the front sees it. The rings name it by its index. */
 export class Connection {
   readonly index: number;
@@ -32,6 +42,9 @@ export class Connection {
   authReason = 0;
   /** Whether it may touch the holds of others. */
   admin = false;
+  /** Bits by op number of what is written down, and where. */
+  auditOps = 0;
+  audit: Audit | undefined;
   /** Whether its commands on SKUs go before those of others. */
   vip = false;
   /** Nobody knows who it is: limits go by its address. */
@@ -96,6 +109,7 @@ export class Connections {
   close(connection: Connection): void {
     if (!connection.open) return;
     connection.open = false;
+    connection.audit?.close();
     this.count--;
     if (connection.inFlight === 0) this.recycle(connection);
   }

@@ -50,3 +50,9 @@ export function tokenInUrl(query: string): string | undefined {
     ? undefined
     : `the address has a token in it (${name}=…), and addresses are kept in logs: take a new token, and send it in the Authorization header, in Sec-WebSocket-Protocol or by AUTH`;
 }
+
+/** What `www-authenticate` says to a request whose token does not do (RFC 6750, section 3). */
+export function challenge(why: string): string {
+  // Quoted text of a header: no quotes, backslashes or anything that is not plain ASCII.
+  return `Bearer error="invalid_token", error_description="${why.replace(/[^ !#-[\]-~]/g, "'")}"`;
+}

@@ -120,7 +120,7 @@ export class FrontEnd {
       holders,
       check,
       sessions: this.sessions,
-      authDeadlineMs,
+      authenticated: check !== undefined,
       mayUse: originCheck(options.allowedOrigins),
       clock,
       count: new SocketCount(memory, front),

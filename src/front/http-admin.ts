@@ -2,6 +2,8 @@ import type uWS from 'uWebSockets.js';
 import { z } from 'zod';
 import { Op } from '../../protocol/ops.ts';
 import { Scope, Status } from '../../protocol/status.ts';
+import { AuthSetupError } from '../auth/identity.ts';
+import { MAX_REVOKED_LENGTH, type Revocation } from '../auth/revocation-list.ts';
 import { CONTENT_TYPES, type Format, formatFor } from '../metrics/exposition.ts';
 import {
   MAX_PROFILE_SECONDS,
@@ -33,6 +35,16 @@ const profileQuery = z.strictObject({
   kind: z.enum(PROFILE_KINDS).default('cpu'),
 });
 
+const timeMs = z.int().min(0);
+const name = z.string().min(1).max(MAX_REVOKED_LENGTH);
+const revocationBody = z.union([
+  z.strictObject({ tokenId: name, until: timeMs.optional() }),
+  z.strictObject({ subject: name, issuedBefore: timeMs.optional(), until: timeMs.optional() }),
+]);
+
+/** What is read every few seconds is no deed. */
+const QUIET = true;
+
 /** What only those who run the server ask for. */
 export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
   app.get('/v1/inspect', (res, req) => {
@@ -41,14 +53,21 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
   });
   app.get('/v1/stages', (res, req) => {
     const exchange = new Exchange(res, req, options);
-    exchange.allow(Scope.ADMIN, () => exchange.json(200, options.stages()));
+    exchange.allow(Scope.ADMIN, () => exchange.json(200, options.stages()), QUIET);
   });
   app.get('/metrics', (res, req) => {
     const format = formatFor(req.getHeader('accept'));
     const exchange = new Exchange(res, req, options);
-    exchange.allow(Scope.ADMIN, () => {
-      void options.metrics(format).then((text) => exchange.text(CONTENT_TYPES[format], text));
-    });
+    const answer = (text: string): void => exchange.text(CONTENT_TYPES[format], text);
+    exchange.allow(Scope.ADMIN, () => void options.metrics(format).then(answer), QUIET);
+  });
+  app.post('/v1/revocations', (res, req) => {
+    const exchange = new Exchange(res, req, options);
+    if (!exchange.writable(req)) return;
+    exchange.readBody();
+    exchange.allow(Scope.ADMIN, () =>
+      exchange.body(revocationBody, (body) => void revoke(exchange, body, options)),
+    );
   });
   app.post('/v1/profile', (res, req) => {
     const exchange = new Exchange(res, req, options);
@@ -57,6 +76,29 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
     exchange.allow(Scope.ADMIN, () => void profile(exchange, asked, options));
   });
   routeRules(app, options.rules, options);
+}
+
+/** Refuses tokens from now on, and ends the sessions that stand on them, on every front. */
+async function revoke(
+  exchange: Exchange,
+  body: z.infer<typeof revocationBody>,
+  { check }: AdminOptions,
+): Promise<void> {
+  const { until } = body;
+  const target =
+    'tokenId' in body
+      ? { tokenId: body.tokenId }
+      : { subject: body.subject, issuedBefore: body.issuedBefore ?? Date.now() };
+  const revocation: Revocation = { ...target, ...(until !== undefined && { until }) };
+  try {
+    if (check === undefined)
+      throw new AuthSetupError('Nobody is asked for a token here: there is none to revoke.');
+    await check.revocations.add(revocation);
+    exchange.json(200, revocation);
+  } catch (error) {
+    const unusable = error instanceof AuthSetupError;
+    exchange.problem(unusable ? 409 : 500, unusable ? 'NOT_CONFIGURED' : 'FAILED', (error as Error).message);
+  }
 }
 
 const COUNTS = ['skus', 'openHolds', 'available', 'held', 'sold', 'total', 'keys', 'violations'] as const;

@@ -6,6 +6,7 @@ import {
   authReasonName,
   layerName,
   reasonName,
+  Scope,
   Status,
   scopeName,
   statusName,
@@ -13,14 +14,13 @@ import {
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
 import { allows, anybody, type Caller, callerOf } from './caller.ts';
-import { bearerOf, tokenInUrl } from './credentials.ts';
+import { bearerOf, challenge, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
 import { endResponse, isBadlyFramed } from './http-wire.ts';
 import type { OriginCheck } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
 import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
-import { challenge } from './upgrade.ts';
 
 const MAX_BODY_BYTES = 4096;
 
@@ -51,6 +51,8 @@ export class Exchange {
   private readonly inUrl: string | undefined;
   /** Such a request is not carried out, and its connection is closed. */
   private readonly badFraming: boolean;
+  /** Whose deed the answer tells of, where it is an administrator's. */
+  private deed: Identity | undefined;
   private done = false;
   private bodyText: string | undefined;
   private onText: (() => void) | undefined;
@@ -74,9 +76,10 @@ export class Exchange {
 
   /**
    * Goes on when the request's token has one of the scopes `needed` (0: any token), else answers 401 or 403. Without authentication at
-   * once, and for everybody.
+   * once, and for everybody. What an administrator does is logged, unless it is `quiet`: to read counters changes nothing, and is done
+   * every few seconds.
    */
-  allow(needed: number, then: (caller: Caller) => void): void {
+  allow(needed: number, then: (caller: Caller) => void, quiet = false): void {
     const { check, holders } = this.door;
     if (this.badFraming) {
       this.problem(400, 'MALFORMED', 'it cannot be said where the request ends');
@@ -85,7 +88,7 @@ export class Exchange {
     } else if (check === undefined) {
       then(anybody(this.named || ANONYMOUS, this.named !== '', holders));
     } else {
-      void this.authenticate(check, needed, then);
+      void this.authenticate(check, needed, then, quiet);
     }
   }
 
@@ -93,6 +96,7 @@ export class Exchange {
     check: TokenCheck,
     needed: number,
     then: (caller: Caller) => void,
+    quiet: boolean,
   ): Promise<void> {
     const token = bearerOf(this.authorization);
     if (this.named !== '') {
@@ -111,8 +115,13 @@ export class Exchange {
       return;
     }
     if (this.done) return;
-    if (allows(identity.scopes, needed)) then(callerOf(identity, this.door.holders));
-    else this.problem(403, 'FORBIDDEN', `this takes a token with the scope ${scopeName(needed)}`);
+    const caller = callerOf(identity, this.door.holders);
+    if (allows(identity.scopes, needed)) {
+      // What any scope but that one allows is no deed of an administrator, except to look at the holds of others.
+      const byOther = needed !== Scope.HOLD && allows(identity.scopes & ~Scope.ADMIN, needed);
+      if (caller.admin && !byOther && !quiet) this.deed = identity;
+      then(caller);
+    } else this.problem(403, 'FORBIDDEN', `this takes a token with the scope ${scopeName(needed)}`);
   }
 
   private refuseToken(error: unknown): void {
@@ -249,6 +258,16 @@ export class Exchange {
     const tookMs = Math.round(performance.now() - this.startedMs);
     const event = status === 500 ? 'request-failed' : 'request';
     this.door.log({ event, requestId, method, path, status, tookMs });
+    if (this.deed === undefined) return;
+    const { subject, tokenId } = this.deed;
+    this.door.log({
+      event: 'admin-action',
+      action: `${method} ${path}`,
+      subject,
+      tokenId,
+      status,
+      requestId,
+    });
   }
 }
 

@@ -240,6 +240,7 @@ export class Router {
     i32[words + 4] = hi;
     let to = at + COMMAND_HEAD_BYTES;
     for (let from = peek.requestStart; from < peek.end; from++) u8[to++] = frame[from] as number;
+    if (((connection.auditOps >>> op) & 1) !== 0) this.audit(connection, frame);
     connection.inFlight++;
     gate.entered(worker);
     this.inFlight++;
@@ -252,6 +253,14 @@ export class Router {
     this.said = -1;
     if (stages.traces.expect(frame, peek.skuStart, peek.skuBytes, connection.name))
       stages.expectTraced(this.unpublished);
+  }
+
+  private audit({ audit }: Connection, frame: Uint8Array): void {
+    const { op, requestStart, requestBytes, skuStart, skuBytes, lo, hi } = this.peek;
+    const id = frame.slice(requestStart, requestStart + requestBytes);
+    const bySku = OP_SHAPES[op]?.route === Route.SKU;
+    const sku = bySku && Buffer.from(frame.buffer, frame.byteOffset + skuStart, skuBytes).toString();
+    audit?.begun(op, id, sku || hi * 2 ** 32 + (lo >>> 0));
   }
 
   /** An answer of the front's own, with up to two results (-1: none). */

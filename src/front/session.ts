@@ -1,9 +1,10 @@
 import { OPEN_OPS } from '../../protocol/ops.ts';
-import { AuthReason, Layer, Status } from '../../protocol/status.ts';
+import { AuthReason, authReasonName, Layer, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
 import { Mode } from '../shard/records.ts';
+import { AdminLog } from './admin-log.ts';
 import { callerOf, identify } from './caller.ts';
 import type { Connection } from './connections.ts';
 import type { HolderHash } from './holder.ts';
@@ -17,6 +18,9 @@ export const SessionClose = {
   /** The token was revoked. */
   REVOKED: 4403,
 } as const;
+
+/** Of RFC 6455's registry: the server cannot say at the moment. */
+const TRY_AGAIN_LATER = 1013;
 
 /** How often it is looked whose time is over, and whose token was revoked. */
 const SWEEP_MS = 250;
@@ -58,16 +62,29 @@ export class Sessions {
     this.timer.unref();
   }
 
-  /** A connection is open: with a token that was looked at already, or with none so far. */
-  open(connection: Connection, identity: Identity | undefined): void {
+  /** A connection is open. It may do nothing but bring a token. */
+  open(connection: Connection): void {
     const deadlineMs = performance.now() + this.options.authDeadlineMs;
-    const session: Session = { identity: undefined, deadlineMs, checking: false, badTokens: 0 };
-    this.sessions.set(connection, session);
-    if (identity === undefined) {
-      connection.mayOps = OPEN_OPS;
-      connection.authReason = AuthReason.MISSING;
-    } else {
+    this.sessions.set(connection, { identity: undefined, deadlineMs, checking: false, badTokens: 0 });
+    connection.mayOps = OPEN_OPS;
+    connection.authReason = AuthReason.MISSING;
+  }
+
+  /** Looks at the token that a connection was opened with. Resolves to whether it does; the connection is closed when not. */
+  async admit(connection: Connection, token: string): Promise<boolean> {
+    const session = this.sessions.get(connection);
+    if (session === undefined) return false;
+    session.checking = true;
+    try {
+      const identity = await this.options.check.verify(token);
+      if (!connection.open) return false;
       this.grant(connection, session, identity);
+      return true;
+    } catch (error) {
+      if (connection.open) this.dismiss(connection, error);
+      return false;
+    } finally {
+      session.checking = false;
     }
   }
 
@@ -99,17 +116,17 @@ export class Sessions {
     const wallMs = Date.now();
     const elapsedMs = performance.now();
     for (const [connection, { identity, deadlineMs }] of this.sessions) {
-      const { sink } = connection;
       if (identity === undefined) {
+        const { authDeadlineMs } = this.options;
         if (elapsedMs >= deadlineMs)
-          sink.close(
+          connection.sink.close(
             SessionClose.UNAUTHENTICATED,
-            `no valid token came within ${this.options.authDeadlineMs} ms`,
+            `no valid token came within ${authDeadlineMs} ms`,
           );
       } else if (wallMs >= identity.expiresAtMs) {
-        sink.close(SessionClose.UNAUTHENTICATED, 'the token expired');
+        connection.sink.close(SessionClose.UNAUTHENTICATED, 'the token expired');
       } else if (revocations.isRevoked(identity)) {
-        sink.close(SessionClose.REVOKED, 'the token was revoked');
+        connection.sink.close(SessionClose.REVOKED, 'the token was revoked');
       }
     }
   }
@@ -146,6 +163,26 @@ export class Sessions {
     session.identity = identity;
     session.badTokens = 0;
     identify(connection, callerOf(identity, this.options.holders));
+    connection.audit?.close();
+    const { log } = this.options;
+    connection.audit = connection.admin
+      ? new AdminLog(log, identity.subject, identity.tokenId, connection.name)
+      : undefined;
+  }
+
+  /** Closes a connection whose first token does not do, or cannot be looked at. */
+  private dismiss(connection: Connection, error: unknown): void {
+    const later = !(error instanceof AuthError) || error.reason === AuthReason.KEYS_UNAVAILABLE;
+    this.noteBadToken(connection, error);
+    const reason = error instanceof Error ? error.message : String(error);
+    connection.sink.close(later ? TRY_AGAIN_LATER : SessionClose.UNAUTHENTICATED, reason);
+  }
+
+  private noteBadToken(connection: Connection, error: unknown): void {
+    if (error instanceof CheckBusyError) return;
+    const { log } = this.options;
+    const reason = error instanceof AuthError ? authReasonName(error.reason) : String(error);
+    log({ event: 'auth-failed', reason, connection: connection.name });
   }
 
   /** Says why a token does not do. A session that there is goes on. */
@@ -160,6 +197,7 @@ export class Sessions {
       answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
       return;
     }
+    this.noteBadToken(connection, error);
     const reason = error instanceof AuthError ? error.reason : AuthReason.MALFORMED;
     if (session.identity === undefined) connection.authReason = reason;
     answer(connection, mode, requestId, Status.UNAUTHENTICATED, [reason]);

@@ -9,11 +9,12 @@ import { Mode } from '../shard/records.ts';
 import { CLOSED_SINK, type Connection, type Sink } from './connections.ts';
 import type { Front } from './front.ts';
 import { GateWatch } from './gate-watch.ts';
+import { HeldBytes, HeldFrames } from './held-frames.ts';
 import type { Hello } from './hello.ts';
 import { type HolderHash, holderTag } from './holder.ts';
 import { routeHttp } from './http.ts';
 import type { AdminOptions } from './http-admin.ts';
-import { encode } from './message.ts';
+import { decodeAll, encode } from './message.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sessions } from './session.ts';
 import { TICK_MS } from './stage-sampler.ts';
@@ -36,7 +37,7 @@ export interface SocketServerOptions extends UpgradeOptions, AdminOptions {
 }
 
 /** The connection hangs on the socket object itself: for each frame, getUserData() would be one more call into native code. */
-type Socket = uWS.WebSocket<Client> & { connection: Connection };
+type Socket = uWS.WebSocket<Client> & { connection: Connection; held: HeldFrames | undefined };
 
 const PATH = '/v1/ws';
 
@@ -48,6 +49,7 @@ export class SocketServer {
   private readonly options: SocketServerOptions;
   private readonly app: uWS.TemplatedApp;
   private readonly sockets = new Set<Socket>();
+  private readonly heldBytes = new HeldBytes();
   private readonly ticks: NodeJS.Timeout;
   private listenSocket: uWS.us_listen_socket | undefined;
 
@@ -130,37 +132,60 @@ export class SocketServer {
   }
 
   private open(socket: Socket): void {
-    const { hello, clock, sessions, log } = this.options;
+    const { sessions, front, log } = this.options;
     this.sockets.add(socket);
-    const client = socket.getUserData();
-    socket.connection = client.connection;
-    client.connection.sink = new SocketSink(socket, this.options.front.counters, log);
-    sessions?.open(client.connection, client.identity);
-    log({ event: 'connection-opened', ...whoIs(client.connection) });
-    if (client.text) socket.send(JSON.stringify(hello.message(clock())));
+    const { connection, token } = socket.getUserData();
+    socket.connection = connection;
+    connection.sink = new SocketSink(socket, front.counters, log);
+    sessions?.open(connection);
+    log({ event: 'connection-opened', ...whoIs(connection) });
+    socket.held = undefined;
+    if (sessions === undefined || token === undefined) {
+      this.greet(socket);
+      return;
+    }
+    socket.held = new HeldFrames(this.heldBytes);
+    void sessions.admit(connection, token).then((admitted) => {
+      const frames = socket.held?.take() ?? [];
+      socket.held = undefined;
+      if (!admitted) return;
+      this.greet(socket);
+      for (const { bytes, isBinary } of frames) if (connection.open) this.frame(connection, bytes, isBinary);
+    });
+  }
+
+  private greet(socket: Socket): void {
+    const { hello, clock } = this.options;
+    if (socket.getUserData().text) socket.send(JSON.stringify(hello.message(clock())));
     else socket.send(hello.bytes(clock()), true);
   }
 
   private message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
-    const { front } = this.options;
-    const { connection } = socket;
-    const { counters } = front;
+    const { connection, held } = socket;
+    const { counters } = this.options.front;
     add(counters, FrontCell.FRAMES_IN, 1);
     add(counters, FrontCell.BYTES_IN, message.byteLength);
     if (message.byteLength > MAX_FRAME_BYTES) {
       this.refuseLength(connection, isBinary, message.byteLength);
-      return;
+    } else if (held === undefined) {
+      this.frame(connection, new Uint8Array(message), isBinary);
+    } else if (!held.add(message, isBinary)) {
+      connection.sink.close(1008, 'more came than is kept before the token was looked at');
     }
+  }
+
+  private frame(connection: Connection, frame: Uint8Array, isBinary: boolean): void {
+    const { front } = this.options;
     if (isBinary) {
-      front.onFrame(connection, new Uint8Array(message), Mode.BINARY);
+      front.onFrame(connection, frame, Mode.BINARY);
       return;
     }
-    const { bytes, mode } = readText(Buffer.from(message).toString('utf8'));
+    const { bytes, mode } = readText(Buffer.from(frame).toString('utf8'));
     if (bytes !== undefined) {
       front.onFrame(connection, bytes, mode);
       return;
     }
-    add(counters, FrontCell.UNREADABLE + Reason.NOT_JSON, 1);
+    add(front.counters, FrontCell.UNREADABLE + Reason.NOT_JSON, 1);
     connection.sink.sendDecoded(mode, [PUSH, Push.ERROR, Status.MALFORMED, Reason.NOT_JSON, 0]);
     front.router.noteBroken(connection, Reason.NOT_JSON);
   }
@@ -175,6 +200,7 @@ export class SocketServer {
   private closed(socket: Socket, code: number): void {
     this.sockets.delete(socket);
     const { connection } = socket;
+    socket.held?.take();
     connection.sink = CLOSED_SINK;
     const { count, front, sessions, log } = this.options;
     log({ event: 'connection-closed', ...whoIs(connection), code });
@@ -207,12 +233,15 @@ class SocketSink implements Sink {
   }
 
   send(frame: Uint8Array): void {
+    const { audit } = this.socket.connection;
+    if (audit !== undefined) for (const reply of decodeAll(frame)) audit.answered(reply as unknown[]);
     // 2: the frame would go over the backpressure limit. The socket layer drops it and closes the connection (closeOnBackpressureLimit), which
     // ends in closed(); a client never misses a reply on a connection that goes on.
     this.noteSent(this.socket.send(frame, true), frame.length);
   }
 
   sendDecoded(mode: number, message: unknown[]): void {
+    this.socket.connection.audit?.answered(message);
     const binary = mode === Mode.INTERNAL;
     const frame = binary ? encode(message) : Buffer.from(writeText(mode, message));
     this.noteSent(this.socket.send(frame, binary), frame.length);
@@ -221,7 +250,7 @@ class SocketSink implements Sink {
   close(code: number, reason: string): void {
     const event = code >= FIRST_SESSION_CODE ? 'signed-out' : 'client-closed';
     this.log({ event, ...whoIs(this.socket.connection), code, reason });
-    this.socket.end(code, reason);
+    this.socket.end(code, shortened(reason));
   }
 
   private noteSent(sent: number, bytes: number): void {
@@ -242,6 +271,18 @@ const FIRST_SESSION_CODE = 4400;
 /** A client as the log has it: by its connection, and by a hash of the holder, whose name is nobody's business. */
 function whoIs({ name, holderLo, holderHi }: Connection): { connection: string; holder: string } {
   return { connection: name, holder: holderTag(holderLo, holderHi) };
+}
+
+/** A close frame's reason has room for so many bytes (RFC 6455, section 5.5). */
+const MAX_REASON_BYTES = 123;
+
+function shortened(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= MAX_REASON_BYTES) return reason;
+  let end = MAX_REASON_BYTES;
+  // Not within a character.
+  while (((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end).toString();
 }
 
 export class AddressInUseError extends Error {

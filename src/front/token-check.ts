@@ -1,4 +1,5 @@
 import type { Identity } from '../auth/identity.ts';
+import type { Revocation } from '../auth/revocation-list.ts';
 
 /** Tells who brings a token. */
 export interface TokenCheck {
@@ -8,6 +9,8 @@ export interface TokenCheck {
     /** Brings them up to date where they are kept in a file. */
     refresh(): Promise<void>;
     isRevoked(identity: Identity): boolean;
+    /** Resolves when it is kept for every front. Rejects with AuthSetupError where there is no file for it, or no room. */
+    add(revocation: Revocation): Promise<void>;
   };
 }
 

@@ -161,7 +161,7 @@ export const EVENTS = {
   'admin-action': row(
     'info',
     "an administrator's deed",
-    ['action', 'subject', 'tokenId', 'hold', 'sku', 'status', 'connection', 'requestId', 'detail'],
+    ['action', 'subject', 'tokenId', 'hold', 'sku', 'segment', 'status', 'connection', 'requestId', 'detail'],
     [],
     EACH,
   ),

@@ -217,7 +217,11 @@ describe('who may touch the holds of others', () => {
     }
     for (const op of onSku) {
       const args = op === Op.READ ? [] : [1, 1000];
-      expect(wordsOf(op, 'pen', ...args)).toMatchObject({ op, holderLo: HOLDER.lo, holderHi: HOLDER.hi });
+      expect(wordsOf(op, 'pen', ...args)).toMatchObject({
+        op,
+        holderLo: HOLDER.lo,
+        holderHi: HOLDER.hi,
+      });
     }
   });
 });

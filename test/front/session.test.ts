@@ -22,6 +22,7 @@ const KNOWN: Record<string, Identity> = {
   ann: ANN,
   'ann again': { ...ANN, scopes: Scope.HOLD | Scope.STOCK, expiresAtMs: FAR + 1, tokenId: 'b' },
   bob: { ...ANN, subject: 'bob' },
+  short: { ...ANN, expiresAtMs: NOW + 1000 },
   root: { ...ANN, subject: 'root', scopes: Scope.ADMIN, vip: true },
 };
 
@@ -31,12 +32,14 @@ class StaticCheck implements TokenCheck {
   gate: Promise<void> = Promise.resolve();
   readonly revocations = {
     refresh: () => Promise.resolve(),
+    add: () => Promise.resolve(),
     isRevoked: (identity: Identity) => this.revoked.has(identity.tokenId),
   };
 
   async verify(token: string): Promise<Identity> {
     await this.gate;
     const identity = KNOWN[token];
+    if (token === 'keyless') throw new AuthError(AuthReason.KEYS_UNAVAILABLE, 'later');
     if (identity === undefined) throw new AuthError(AuthReason.BAD_SIGNATURE, 'no');
     return identity;
   }
@@ -57,14 +60,19 @@ function setUp({ authDeadlineMs = 5000, most = 10 } = {}) {
   sessions = own;
   const { onAuth } = own;
   const front = new Front({ memory, front: 0, clock: () => NOW, borrow: false, onFault: () => {}, onAuth });
-  const connect = (identity?: Identity) => {
+  const connect = () => {
     const sink = new RecordingSink();
     const connection = front.connections.add(sink, 0, 0);
-    own.open(connection, identity);
+    own.open(connection);
     const send = (...commands: unknown[][]) => front.onFrame(connection, frameOf(...commands), Mode.BINARY);
     return { sink, connection, send };
   };
-  return { front, check, own, connect };
+  const connectWith = async (token: string) => {
+    const client = connect();
+    await own.admit(client.connection, token);
+    return client;
+  };
+  return { front, check, own, connect, connectWith };
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
@@ -88,9 +96,9 @@ describe('a connection without a token', () => {
 
   it('is closed when none came in time, and not before', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'Date'] });
-    const { connect, own } = setUp({ authDeadlineMs: 300 });
+    const { connect, connectWith, own } = setUp({ authDeadlineMs: 300 });
     const { sink } = connect();
-    const other = connect(ANN);
+    const other = await connectWith('ann');
     vi.advanceTimersByTime(299);
     await own.sweep();
     expect(sink.closes).toEqual([]);
@@ -120,6 +128,31 @@ describe('a connection without a token', () => {
     front.onFrame(connection, frameOf([Op.AUTH, 1, 'ann']), Mode.JSON_NAMES);
     await settled();
     expect(sink.decoded).toEqual([{ mode: Mode.JSON_NAMES, message: [1, Status.OK, 'ann', FAR] }]);
+  });
+});
+
+describe('a connection that was opened with a token', () => {
+  it.each([
+    ['that does not do, with 4401', 'eve', 4401, 'no'],
+    ['that cannot be looked at now, with 1013', 'keyless', 1013, 'later'],
+  ])('%s is closed', async (_, token, code, reason) => {
+    const { connectWith } = setUp();
+    const { sink } = await connectWith(token);
+    expect(sink.closes).toEqual([{ code, reason }]);
+  });
+
+  it('may not do anything before the token was looked at', async () => {
+    const { connect, own } = setUp();
+    const { connection, send, sink } = connect();
+    const admitted = own.admit(connection, 'ann');
+    send([Op.TIME, 1]);
+    send([Op.AUTH, 2, 'bob']);
+    expect(sink.messages).toEqual([
+      [1, Status.UNAUTHENTICATED, AuthReason.MISSING],
+      [2, Status.BUSY, CHECK_RETRY_MS, Layer.CONNECTION],
+    ]);
+    expect(await admitted).toBe(true);
+    expect(connection.holder).toBe('ann');
   });
 });
 
@@ -169,8 +202,8 @@ describe('tokens that are being looked at', () => {
 
 describe('a session', () => {
   it('is renewed in place, with the rights of the new token', async () => {
-    const { connect } = setUp();
-    const { sink, send, connection } = connect(ANN);
+    const { connectWith } = setUp();
+    const { sink, send, connection } = await connectWith('ann');
     const words = [connection.holderLo, connection.holderHi];
     send([Op.AUTH, 1, 'ann again']);
     await settled();
@@ -184,8 +217,8 @@ describe('a session', () => {
     ["another holder's token", 'bob', [1, Status.FORBIDDEN, 0]],
     ['a token that does not do', 'eve', [1, Status.UNAUTHENTICATED, AuthReason.BAD_SIGNATURE]],
   ])('goes on as it was after %s', async (_, token, answer) => {
-    const { connect } = setUp();
-    const { sink, send, connection } = connect(ANN);
+    const { connectWith } = setUp();
+    const { sink, send, connection } = await connectWith('ann');
     send([Op.AUTH, 1, token]);
     await settled();
     send([Op.TIME, 2]);
@@ -195,9 +228,8 @@ describe('a session', () => {
 
   it('ends when its token expires, unless it was renewed', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: NOW });
-    const { connect, own } = setUp();
-    const short = { ...ANN, expiresAtMs: NOW + 1000 };
-    const [ends, renewed] = [connect(short), connect(short)];
+    const { connectWith, own } = setUp();
+    const [ends, renewed] = [await connectWith('short'), await connectWith('short')];
     renewed.send([Op.AUTH, 1, 'ann']);
     await settled();
     vi.setSystemTime(NOW + 999);
@@ -210,8 +242,8 @@ describe('a session', () => {
   });
 
   it('ends when its token is revoked', async () => {
-    const { connect, own, check } = setUp();
-    const [ann, root] = [connect(ANN), connect({ ...ANN, tokenId: 'c' })];
+    const { connectWith, own, check } = setUp();
+    const [ann, root] = [await connectWith('ann'), await connectWith('ann again')];
     check.revoked.add('a');
     await own.sweep();
     expect(ann.sink.closes).toEqual([{ code: SessionClose.REVOKED, reason: 'the token was revoked' }]);
@@ -219,8 +251,8 @@ describe('a session', () => {
   });
 
   it('of an administrator may do everything', async () => {
-    const { connect } = setUp();
-    const { connection, sink, send } = connect(KNOWN.root);
+    const { connectWith } = setUp();
+    const { connection, sink, send } = await connectWith('root');
     expect([connection.admin, connection.vip, connection.mayOps]).toEqual([true, true, -1]);
     send([Op.STOCK, 1, 'pen', 1, 1], [Op.HOLD, 2, 'pen', 1, 1000], [Op.INSPECT, 3, 0]);
     expect(sink.messages).toEqual([]);
