@@ -1,5 +1,5 @@
+import { styleText } from 'node:util';
 import pino from 'pino';
-import { MissingPackageError, optionalPackage } from '../base/optional-package.ts';
 import { EVENTS, type EventRow, type Log, type LogEvent, type LogLevel, wantedAt } from './events.ts';
 import { Fold } from './fold.ts';
 import { redactor } from './redact.ts';
@@ -7,7 +7,7 @@ import { redactor } from './redact.ts';
 export interface LoggerOptions {
   /** Events below it cost nothing. */
   level: LogLevel | 'silent';
-  /** auto: pretty where stderr is a terminal and pino-pretty is installed. */
+  /** auto: pretty where stderr is a terminal. */
   format: 'auto' | 'json' | 'pretty';
   /** What must never appear in a line, whatever says it: passwords and keys of the settings. */
   secrets?: readonly string[];
@@ -26,14 +26,15 @@ const MOST_WAITING_BYTES = 1 << 20;
 const STDERR = 2;
 
 /**
- * The one logger of the process, on the main thread: structured events become lines of JSON by pino. Throws MissingPackageError. Other threads
- * send their events here.
+ * The one logger of the process, on the main thread: structured events become lines of JSON by pino. Other threads send their
+ * events here.
  */
-export async function createLogger(options: LoggerOptions): Promise<Logger> {
+export function createLogger(options: LoggerOptions): Logger {
   const { level, write } = options;
   if (level === 'silent') return { log: () => {}, flush: () => {} };
   const wanted = wantedAt(level);
-  const prettify = await prettifier(options.format);
+  const terminal = process.stderr.isTTY === true;
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && terminal);
   const stderr = write === undefined ? openStderr(() => fold.log({ event: 'lines-dropped' })) : undefined;
   const put = write ?? ((line: string) => stderr?.write(line));
   const lines = pino(
@@ -43,7 +44,7 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line) => put(prettify === undefined ? line : (prettify(line) ?? line)) },
+    { write: (line) => put(pretty ? prettyLine(line, terminal) : line) },
   );
   const redact = redactor(options.secrets);
   const fold = new Fold((event) => {
@@ -83,23 +84,26 @@ function openStderr(onDrop: () => void): Stderr {
   return stderr;
 }
 
-/** A line of JSON for people. */
-type Prettify = (line: string) => string | undefined;
-interface PinoPretty {
-  prettyFactory(options: { colorize: boolean; singleLine: boolean; translateTime: string }): Prettify;
-}
+const COLOURS = {
+  trace: 'gray',
+  debug: 'gray',
+  info: 'green',
+  warn: 'yellow',
+  error: 'red',
+  fatal: 'red',
+} as const;
 
-async function prettifier(format: LoggerOptions['format']): Promise<Prettify | undefined> {
-  const terminal = process.stderr.isTTY === true;
-  if (format === 'json' || (format === 'auto' && !terminal)) return undefined;
-  const pretty = await optionalPackage<{ default: PinoPretty }>('pino-pretty');
-  if (pretty !== undefined) {
-    return pretty.default.prettyFactory({
-      colorize: terminal,
-      singleLine: true,
-      translateTime: 'SYS:HH:MM:ss.l',
-    });
-  }
-  if (format === 'auto') return undefined;
-  throw new MissingPackageError('logFormat = pretty', ['pino-pretty'], 'take json');
+/** A line of JSON for people: the time here, the level, what happened, and the rest by name. */
+function prettyLine(line: string, coloured: boolean): string {
+  const { level, time, event, msg, ...fields } = JSON.parse(line) as Record<string, unknown> & {
+    level: LogLevel;
+  };
+  const at = new Date(time as string).toLocaleTimeString('en-GB');
+  const rest = Object.entries(fields).map(([name, value]) => {
+    const text = String(value);
+    return `${name}=${/[\s"]/.test(text) ? JSON.stringify(text) : text}`;
+  });
+  const word = level.toUpperCase().padEnd(5);
+  const shown = coloured ? styleText(COLOURS[level], word, { validateStream: false }) : word;
+  return `${at} ${shown} ${msg} ${[`event=${event}`, ...rest].join(' ')}\n`;
 }

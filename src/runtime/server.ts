@@ -75,7 +75,7 @@ const nothing = (): void => {};
 export async function startServer(settings: Settings, hooks: ServerHooks = {}): Promise<RunningServer> {
   const startedMs = performance.now();
   const { log: write, flush } =
-    hooks.log === undefined ? await openLog(settings) : { log: hooks.log, flush: nothing };
+    hooks.log === undefined ? openLog(settings) : { log: hooks.log, flush: nothing };
   const onHopeless =
     hooks.onHopeless ??
     ((detail, exitCode) => {

@@ -23,7 +23,7 @@ export const WATCH_ROWS: Readonly<Record<keyof WatchSettings, Row>> = {
     type: 'choice',
     unit: '',
     choices: ['auto', 'json', 'pretty'],
-    help: 'lines of JSON, or for people; auto is for people where stderr is a terminal and pino-pretty is installed',
+    help: 'lines of JSON, or for people; auto is for people where stderr is a terminal',
     defaultText: 'auto',
     defaultFor: () => 'auto',
   },

@@ -6,11 +6,11 @@ import type { Settings } from './setting-table.ts';
 
 /**
  * The log of a process that is a server and nothing else, on stderr. What Node.js would write there goes into the log too: warnings, and the error
- * that ends the process. Throws MissingPackageError.
+ * that ends the process.
  */
-export async function openLog(settings: Settings): Promise<Logger> {
+export function openLog(settings: Settings): Logger {
   const { logLevel: level, logFormat: format } = settings;
-  const logger = await createLogger({ level, format, secrets: secretsOf(settings) });
+  const logger = createLogger({ level, format, secrets: secretsOf(settings) });
   // Node's own listener writes warnings as text between the lines.
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) =>
