@@ -1,4 +1,5 @@
 import { Packr, Unpackr } from 'msgpackr';
+import { upgradePath } from './pass.ts';
 
 const OPEN_MS = 10_000;
 
@@ -24,8 +25,10 @@ export class Asker {
   private nextId = 0x10000;
   private greeted: () => void = () => {};
 
-  private constructor(port: number, holder: string) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}/v1/ws?holder=${holder}`);
+  private constructor(port: number, holder: string, token: string | undefined) {
+    // The built-in WebSocket sets no header of our own but this one.
+    const protocols = token === undefined ? [] : ['holdfast.v1', `holdfast.token.${token}`];
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}${upgradePath(holder, token)}`, protocols);
     this.socket.binaryType = 'arraybuffer';
     this.socket.addEventListener('message', ({ data }) => this.take(new Uint8Array(data as ArrayBuffer)));
     this.failure = new Promise((_, reject) => {
@@ -38,8 +41,8 @@ export class Asker {
   }
 
   /** Resolves when the server has said hello. */
-  static async connect(port: number, holder: string): Promise<Asker> {
-    const asker = new Asker(port, holder);
+  static async connect(port: number, holder: string, token?: string): Promise<Asker> {
+    const asker = new Asker(port, holder, token);
     const greeting = new Promise<void>((resolve) => {
       asker.greeted = resolve;
     });

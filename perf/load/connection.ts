@@ -5,6 +5,8 @@ export interface ConnectionOptions {
   readonly port: number;
   /** Path and query of the upgrade. */
   readonly path: string;
+  /** Goes in the Authorization header. */
+  readonly token?: string | undefined;
   readonly answers: Answers;
 }
 
@@ -40,9 +42,10 @@ export class Connection {
     });
     this.socket.on('error', (error) => this.fail(error));
     this.socket.on('close', () => this.fail(new Error('the connection was closed')));
+    const authorization = options.token === undefined ? '' : `Authorization: Bearer ${options.token}\r\n`;
     this.socket.write(
       `GET ${options.path} HTTP/1.1\r\nHost: 127.0.0.1:${options.port}\r\nUpgrade: websocket\r\n` +
-        'Connection: Upgrade\r\nSec-WebSocket-Key: aG9sZGZhc3QgYmVuY2ggMQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+        `Connection: Upgrade\r\nSec-WebSocket-Key: aG9sZGZhc3QgYmVuY2ggMQ==\r\nSec-WebSocket-Version: 13\r\n${authorization}\r\n`,
     );
   }
 

@@ -1,5 +1,7 @@
+import { Status, statusName } from '../../protocol/status.ts';
 import { Connection } from './connection.ts';
 import { type FrameSet, holdFrames, stockFrames } from './frames.ts';
+import { upgradePath } from './pass.ts';
 
 const COMMANDS_PER_FRAME = 100;
 /** Few enough for the smallest queues that a server may be set to. */
@@ -13,8 +15,9 @@ export function stock(
   units: number,
   firstSku = 0,
   prefix?: string,
+  token?: string,
 ): Promise<void> {
-  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku, prefix));
+  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku, prefix), token);
 }
 
 /** Places one hold of one unit on each of the benchmark's SKUs; rejects unless every command is accepted. */
@@ -25,9 +28,10 @@ export function fill(port: number, skus: number, ttlMs: number): Promise<void> {
   return sendAll(port, 'HOLD', holdFrames({ skus, ttlMs, commandsPerFrame: COMMANDS_PER_FRAME, extra: 0 }));
 }
 
-async function sendAll(port: number, command: string, set: FrameSet): Promise<void> {
+async function sendAll(port: number, command: string, set: FrameSet, token?: string): Promise<void> {
   const { bytes, frameBytes, frames, commandsPerFrame } = set;
-  const connection = await Connection.open({ port, path: '/v1/ws?holder=bench-stock', answers: 'replies' });
+  const path = upgradePath('bench-stock', token);
+  const connection = await Connection.open({ port, path, token, answers: 'replies' });
   const { scanner } = connection;
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -40,7 +44,8 @@ async function sendAll(port: number, command: string, set: FrameSet): Promise<vo
       );
       let sent = 0;
       const advance = () => {
-        if (scanner.replies > scanner.accepted) reject(new Error(`a ${command} command was refused`));
+        const refused = scanner.byStatus.findIndex((count, status) => status !== Status.OK && count > 0);
+        if (refused > 0) reject(new Error(`a ${command} command was refused: ${statusName(refused)}`));
         if (scanner.replies === frames * commandsPerFrame) resolve();
         const room = FRAMES_IN_FLIGHT - (sent - Math.floor(scanner.replies / commandsPerFrame));
         const count = Math.min(room, frames - sent);

@@ -3,6 +3,7 @@ import { Status } from '../../protocol/status.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { Connection } from '../load/connection.ts';
 import { FIRST_REQUEST_ID } from '../load/frames.ts';
+import { tokenFor, upgradePath } from '../load/pass.ts';
 import { type Account, noteEnd } from './account.ts';
 import { Flights } from './flights.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -139,9 +140,11 @@ export class Clients {
   }
 
   private async connect(lane: Lane): Promise<void> {
-    const { port, thread } = this.share;
-    const path = `/v1/ws?holder=stress-${thread}-${lane.index}`;
-    const connection = await Connection.open({ port, path, answers: 'replies' });
+    const { port, pass, thread } = this.share;
+    const name = `stress-${thread}-${lane.index}`;
+    const token = await tokenFor(pass, name, ['hold']);
+    const path = upgradePath(name, token);
+    const connection = await Connection.open({ port, path, token, answers: 'replies' });
     lane.connection = connection;
     connection.onFailure = (error) => this.onBroken(lane, connection, error);
     connection.scanner.onReply = (id, status) =>

@@ -111,7 +111,8 @@ class Run {
   }
 
   async open(): Promise<void> {
-    this.asker = await Asker.connect(this.options.target.port, 'stress');
+    const { port, token } = this.options.target;
+    this.asker = await Asker.connect(port, 'stress', token);
   }
 
   async close(): Promise<void> {
@@ -123,7 +124,7 @@ class Run {
     const { scenario, target, skuPrefix } = this.options;
     const side = new ServerSide(target, this.asker as Asker, scenario, skuPrefix);
     await side.open();
-    await stock(target.port, scenario.skus, scenario.unitsPerSku, 0, skuPrefix);
+    await stock(target.port, scenario.skus, scenario.unitsPerSku, 0, skuPrefix, target.token);
     const capacityPerSecond = await this.capacityOf(scenario);
     const streams = atCapacity(scenario, capacityPerSecond);
     const lengthMs = scenario.seconds * 1000;
@@ -207,6 +208,7 @@ class Run {
     const tasks = channels.map(({ port2 }, thread) => {
       const share: Share = {
         port: target.port,
+        pass: target.pass,
         skuPrefix,
         skus: scenario.skus,
         popularity: scenario.popularity,

@@ -1,9 +1,11 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Pass } from '../load/pass.ts';
 import type { Stream } from './scenario.ts';
 
 /** One thread's share of a run. */
 export interface Share {
   readonly port: number;
+  readonly pass: Pass;
   readonly skuPrefix: string;
   readonly skus: number;
   readonly popularity: 'uniform' | 'zipf';

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Pass } from '../load/pass.ts';
 import { expectDescriptors, tailored, type Wishes } from './options.ts';
 import { together } from './repeats.ts';
 import type { StressResult } from './result.ts';
@@ -16,6 +17,8 @@ export interface StressOptions {
   /** Port of a server that runs; without one, every run starts its own, with these options for `holdfast serve`. */
   readonly port: number | undefined;
   readonly serve: readonly string[];
+  /** Into a server that runs. */
+  readonly pass: Pass;
   /** Of this package. */
   readonly version: string;
   readonly onRun?: (scenario: Scenario, run: number) => void;
@@ -38,8 +41,8 @@ export async function stress(scenario: Scenario, options: StressOptions): Promis
 }
 
 async function runOnce(scenario: Scenario, options: StressOptions): Promise<StressResult> {
-  const { port, serve, threads, seed, version, onLive } = options;
-  const target = port === undefined ? await startTarget(serve) : await findTarget(port);
+  const { port, pass, serve, threads, seed, version, onLive } = options;
+  const target = port === undefined ? await startTarget(serve) : await findTarget(port, pass);
   try {
     const skuPrefix = port === undefined ? 'sku-' : `st${ownLetters()}-`;
     const running = runScenario({

@@ -1,6 +1,7 @@
 import type { StageReport } from '../../src/shard/stage-report.ts';
 import { Place } from '../durable/place.ts';
 import { Asker } from '../load/asker.ts';
+import { type Pass, tokenFor } from '../load/pass.ts';
 import { ServerProcess } from '../server-process.ts';
 import { holdfastServer } from '../wire.ts';
 
@@ -11,10 +12,16 @@ export interface Target {
   readonly fronts: number;
   readonly ack: string;
   readonly store: string | null;
+  readonly pass: Pass;
+  /** Of the run itself, which stocks SKUs and reads books; undefined where the server asks for none. */
+  readonly token: string | undefined;
   /** Rejects when it ends while it is needed; only of one that was started for the run. */
   readonly failure: Promise<never>;
   stop(): Promise<void>;
 }
+
+/** Where a server answers, and by which token. */
+type Reached = Pick<Target, 'port' | 'token'>;
 
 /** The server's own sums over all SKUs. */
 export interface Sums {
@@ -39,7 +46,7 @@ export async function startTarget(
     ]);
     const { port, workers = 0, fronts = 1, ack = '', store = null } = await server.ready;
     return {
-      ...{ port, workers, fronts, ack, store },
+      ...{ port, workers, fronts, ack, store, pass: {}, token: undefined },
       failure: server.failure,
       stop: async () => {
         await server.stop().finally(() => place.remove());
@@ -52,16 +59,19 @@ export async function startTarget(
 }
 
 /** A server that runs already on this machine. Rejects when there is none. */
-export async function findTarget(port: number): Promise<Target> {
-  const asker = await Asker.connect(port, 'stress').catch((error: Error) => {
+export async function findTarget(port: number, pass: Pass = {}): Promise<Target> {
+  const token = await tokenFor(pass, 'stress', ['admin']);
+  const asker = await Asker.connect(port, 'stress', token).catch((error: Error) => {
     throw new Error(
       `No Holdfast server answers on port ${port}: ${error.message}. Start one, or leave --url and --port away.`,
     );
   });
   asker.close();
-  const stages = await readStages({ port });
+  const stages = await readStages({ port, token });
   return {
     port,
+    pass,
+    token,
     workers: stages?.workers.length ?? 0,
     fronts: stages?.fronts ?? 0,
     ack: asker.ack,
@@ -72,23 +82,26 @@ export async function findTarget(port: number): Promise<Target> {
 }
 
 /** Rejects when the server does not answer, or segments are out of service, whose books nobody could check. */
-export async function readBooks({ port }: Pick<Target, 'port'>): Promise<Sums> {
-  const { held, sold, violations, fenced } = await get<Sums & { fenced: number }>(port, '/v1/inspect');
+export async function readBooks(target: Reached): Promise<Sums> {
+  const { held, sold, violations, fenced } = await get<Sums & { fenced: number }>(target, '/v1/inspect');
   if (fenced > 0) throw new Error(`${fenced} segments of the server are out of service`);
   return { held, sold, violations };
 }
 
 /** The server's stage clocks; undefined when it has none, or is too busy to say. */
-export async function readStages({ port }: Pick<Target, 'port'>): Promise<StageReport | undefined> {
+export async function readStages(target: Reached): Promise<StageReport | undefined> {
   try {
-    return await get<StageReport>(port, '/v1/stages');
+    return await get<StageReport>(target, '/v1/stages');
   } catch {
     return undefined;
   }
 }
 
-async function get<T>(port: number, path: string): Promise<T> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
+async function get<T>({ port, token }: Reached, path: string): Promise<T> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
   if (!response.ok) throw new Error(`GET ${path} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
 }

@@ -1,16 +1,19 @@
 import { Command, Option } from 'commander';
+import type { Access } from './demo/buyer.ts';
 import { type OwnServer, startOwnServer } from './demo/own-server.ts';
 import { type Progress, silentProgress, startProgress } from './demo/progress.ts';
-import { runSale, type SaleResult } from './demo/sale.ts';
+import { runSale, type SaleOptions, type SaleResult } from './demo/sale.ts';
 import { judge, type Verdict, verdictText } from './demo/verdict.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { isReady } from './http.ts';
 import { inspect } from './inspect.ts';
-import { durationFrom, jsonOption, type ServerUrl, urlOption, wholeFrom } from './options.ts';
+import { durationFrom, jsonOption, type ServerUrl, wholeFrom, withServer } from './options.ts';
 import { print, thousands, units } from './output.ts';
+import { tokenKeyOption, tokenMaker } from './signing-key.ts';
 
 interface DemoOptions {
   url: ServerUrl;
+  tokenKey?: string;
   json: boolean;
   buyers: number;
   atOnce: number;
@@ -23,17 +26,19 @@ const SKUS = 5;
 const BUYERS_PER_UNIT = 8;
 const READY_WITHIN_MS = 1000;
 const ANSWER_WITHIN_MS = 10_000;
+/** Tokens are still good when the sale is over and its books are read. */
+const SETTLE_MS = 600_000;
 
 /** `holdfast demo`: a flash sale over real connections, checked against the server's own books. */
 export function demoCommand(): Command {
-  return new Command('demo')
+  return withServer(new Command('demo'))
     .summary("Run a flash sale and check it against the server's books.")
     .description(
       'Run a flash sale: thousands of buyers on connections of their own fight for far fewer units. Some confirm, ' +
         'some release, some walk away so that their holds expire and are sold again. Ends when all is sold, and ' +
-        "holds the buyers' receipts against the server's books. Exit code 1 when anything is off.",
+        "holds the buyers' receipts against the server's books. Exit code 1 when anything is off. A server with authentication takes " +
+        'each buyer by a token of his own with --token-key; with --token all are one holder, whose rate is limited.',
     )
-    .addOption(urlOption())
     .addOption(
       new Option('--buyers <number>', 'buyers who come (1 to 100000)')
         .default(4000)
@@ -58,6 +63,7 @@ export function demoCommand(): Command {
         .default(50_000, '50s')
         .argParser(durationFrom(1000, 3_600_000)),
     )
+    .addOption(tokenKeyOption())
     .addOption(jsonOption())
     .action((options: DemoOptions, command: Command) =>
       demo(options, command.getOptionValueSource('url') !== 'default'),
@@ -70,7 +76,7 @@ async function demo(options: DemoOptions, urlGiven: boolean): Promise<void> {
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
   const own = await findServer(options, urlGiven);
-  const url = own?.url ?? options.url;
+  const { url, accessOf } = own === undefined ? await accessTo(options) : { url: own.url, accessOf: byName };
   const unitsPerSku = options.units ?? Math.max(1, Math.ceil(buyers / BUYERS_PER_UNIT / SKUS));
   if (!json) process.stdout.write(openingText(url, own !== undefined, buyers, unitsPerSku));
 
@@ -79,6 +85,7 @@ async function demo(options: DemoOptions, urlGiven: boolean): Promise<void> {
   process.once('exit', () => progress.stop());
   const result = await runSale({
     url,
+    accessOf,
     buyers,
     atOnce: options.atOnce,
     unitsPerSku,
@@ -96,6 +103,25 @@ async function demo(options: DemoOptions, urlGiven: boolean): Promise<void> {
     throw new CliError(ExitCode.REFUSED, 'NO_ORDERLY_STOP', message);
   }
   if (!verdict.ok) process.exitCode = ExitCode.REFUSED;
+}
+
+/** How the demo and its buyers get in: each with a token of his own, all with one, or by name where nobody is asked for one. */
+async function accessTo({
+  url,
+  tokenKey,
+  limit,
+}: DemoOptions): Promise<Pick<SaleOptions, 'url' | 'accessOf'>> {
+  if (tokenKey === undefined) {
+    const { token } = url;
+    return { url, accessOf: token === undefined ? byName : () => ({ token }) };
+  }
+  const make = await tokenMaker(tokenKey, limit + SETTLE_MS);
+  const token = await make('demo', ['admin']);
+  return { url: { ...url, token }, accessOf: (buyer) => ({ token: () => make(buyer, ['hold']) }) };
+}
+
+function byName(holder: string): Access {
+  return { holder };
 }
 
 function openingText(url: ServerUrl, own: boolean, buyers: number, unitsPerSku: number): string {

@@ -1,5 +1,12 @@
 import { Argument, type Command, Option } from 'commander';
-import { DEFAULT_URL, type HolderOptions, holderCommand, quantityArgument, ttlOption } from './options.ts';
+import {
+  ANONYMOUS,
+  DEFAULT_URL,
+  type HolderOptions,
+  holderCommand,
+  quantityArgument,
+  ttlOption,
+} from './options.ts';
 import { print, units, whenText } from './output.ts';
 import { withClient } from './socket.ts';
 
@@ -24,11 +31,13 @@ export function holdCommand(): Command {
 }
 
 async function hold(sku: string, quantity: number, options: HoldOptions): Promise<void> {
-  const { ttl, key, json, holder, url } = options;
+  const { ttl, key, json, url } = options;
   await withClient(options, async (client) => {
     const placed = await client.hold({ sku, quantity, ttl, ...(key === undefined ? {} : { key }) });
     const { id, expiresAt, serverExpiresAt } = placed;
-    const same = `${holder === 'anonymous' ? '' : ` --holder ${holder}`}${url.http === DEFAULT_URL ? '' : ` --url ${url.http}`}`;
+    const holder = client.holder ?? options.holder;
+    const named = client.holder === undefined && holder !== ANONYMOUS;
+    const same = `${named ? ` --holder ${holder}` : ''}${url.http === DEFAULT_URL ? '' : ` --url ${url.http}`}`;
     print(
       json,
       { id, sku, quantity, holder, expiresAt: serverExpiresAt },

@@ -35,7 +35,11 @@ export async function requestJson<T>(url: ServerUrl, request: HttpRequest): Prom
   try {
     const response = await fetch(url.http + path, {
       method,
-      headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+      headers: {
+        ...headers,
+        ...(url.token !== undefined && { authorization: `Bearer ${url.token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(timeoutMs),
     });

@@ -2,6 +2,8 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_QUANTITY, MAX_TTL_MS } from '../../protocol/limits.ts';
 import { parseDuration } from '../runtime/units.ts';
 
+/** The holder that a server without authentication takes for whoever names none. */
+export const ANONYMOUS = 'anonymous';
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
 const LONGEST_TIMEOUT_MS = 3_600_000;
 
@@ -17,17 +19,17 @@ export interface HolderOptions extends ClientOptions {
   holder: string;
 }
 
-/** The two addresses of one server, without a slash at the end. */
+/** The two addresses of one server, without a slash at the end, and what opens it. */
 export interface ServerUrl {
   http: string;
   webSocket: string;
+  /** Goes along with every request; undefined where the server wants none. */
+  token?: string;
 }
 
 /** A command with --url, --timeout and --json. */
 export function clientCommand(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
-    .addOption(urlOption())
+  return withServer(new Command(name).description(description))
     .addOption(
       new Option(
         '--timeout <duration>',
@@ -42,13 +44,41 @@ export function clientCommand(name: string, description: string): Command {
 /** A command that also has --holder. */
 export function holderCommand(name: string, description: string): Command {
   return clientCommand(name, description).addOption(
-    new Option('--holder <name>', 'whom the hold belongs to, 1 to 64 bytes')
-      .default('anonymous')
-      .env('HOLDFAST_HOLDER'),
+    new Option('--holder <name>', 'whom the hold belongs to, 1 to 64 bytes; a token says that by itself')
+      .default(ANONYMOUS)
+      .env('HOLDFAST_HOLDER')
+      .conflicts('token'),
   );
 }
 
-export function urlOption(): Option {
+/** A command with --url and --token. What is given as token goes along in `options.url`. */
+export function withServer(command: Command): Command {
+  return command
+    .addOption(urlOption())
+    .addOption(tokenOption())
+    .hook('preAction', (_command, action) => {
+      const { url, token } = action.opts<{ url: ServerUrl; token?: string }>();
+      if (token === undefined) return;
+      action.setOptionValueWithSource('url', { ...url, token }, action.getOptionValueSource('url'));
+    });
+}
+
+export function tokenOption(): Option {
+  return new Option(
+    '--token <token>',
+    'token that says who you are, for a server with authentication; the variable shows up in no list of processes (default: none)',
+  )
+    .env('HOLDFAST_TOKEN')
+    .argParser(parseToken);
+}
+
+/** Checked for its form only, so that a slip in a shell script is told before anything is sent. */
+function parseToken(text: string): string {
+  if (/^[\w-]+(\.[\w-]+){2}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a JWT: three parts of base64url with dots between them.');
+}
+
+function urlOption(): Option {
   // Commander parses what is given, never the default: so the default is in its final form.
   return new Option('--url <address>', 'HTTP address of the server')
     .default(parseServerUrl(DEFAULT_URL), DEFAULT_URL)

@@ -22,7 +22,7 @@ export function showHoldCommand(): Command {
     .action(async (id: number, options: HolderOptions) => {
       const books = await requestJson<HoldBooks>(options.url, {
         path: `/v1/holds/${id}`,
-        headers: { 'x-holdfast-holder': options.holder },
+        headers: options.url.token === undefined ? { 'x-holdfast-holder': options.holder } : {},
         timeoutMs: options.timeout,
       });
       print(options.json, books, holdText(books));

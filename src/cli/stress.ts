@@ -6,10 +6,13 @@ import type { Wishes } from '../../perf/stress/options.ts';
 import type { StressResult } from '../../perf/stress/result.ts';
 import { version } from '../base/version.ts';
 import { CliError, ExitCode } from './exit.ts';
-import { durationFrom, parseServerUrl, wholeFrom } from './options.ts';
+import { durationFrom, parseServerUrl, tokenOption, wholeFrom } from './options.ts';
+import { readSigningKey, tokenKeyOption } from './signing-key.ts';
 
 interface StressCliOptions extends Omit<Wishes, 'ttlMs'> {
   url?: number;
+  token?: string;
+  tokenKey?: string;
   port?: number;
   serve: string[];
   ttl?: number;
@@ -32,7 +35,8 @@ export function stressCommand(): Command {
     .summary('Put a load on a server, measure it, and check its books.')
     .description(
       "Put a scenario's load on a server, tell what it took and how fast, and hold the clients' account against the server's books. " +
-        'Without a name, every scenario runs. Exit code 1 when books are off, and when --compare finds anything worse.',
+        'Without a name, every scenario runs. Exit code 1 when books are off, and when --compare finds anything worse. A server with authentication needs the scope admin and no ' +
+        'limits of rates (rules holderRate, holderWindow, holderSkuWindow: off), or they are what is measured.',
     )
     .addArgument(
       new Argument('[scenario...]', 'which to run, see --list; with --compare, two files that --json wrote'),
@@ -55,6 +59,8 @@ export function stressCommand(): Command {
         .argParser(wholeFrom(1, 65_535))
         .conflicts('url'),
     )
+    .addOption(tokenOption().conflicts('serve'))
+    .addOption(tokenKeyOption().conflicts('serve'))
     .addOption(
       new Option('--serve <options>', "options for a run's own server, such as '--ack memory --workers 2'")
         .default([], 'none')
@@ -150,13 +156,15 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
   // Ended by exit() rather than by the signal, so that a server of the run's own and its store go too.
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
+  const { token, tokenKey } = options;
+  const pass = { token, key: tokenKey === undefined ? undefined : (await readSigningKey(tokenKey)).text };
   const results: StressResult[] = [];
   const live = new LiveView(process.stderr);
   for (const scenario of scenarios) {
     const { ttl, url, port = url, threads, seed, repeats, serve } = options;
     const result = await stress(scenario, {
       wishes: { ...options, ...(ttl !== undefined && { ttlMs: ttl }) },
-      ...{ port, threads, seed, repeats, serve, version },
+      ...{ port, pass, threads, seed, repeats, serve, version },
       onLive: (state) => live.show(state),
       onRun: ({ seconds }, nth) => {
         live.clear();

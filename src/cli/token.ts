@@ -1,11 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
 import { ALGORITHMS, type Algorithm } from '../auth/algorithms.ts';
-import type { GeneratedKey, SigningKey } from '../auth/mint.ts';
+import type { GeneratedKey } from '../auth/mint.ts';
 import { CliError, ExitCode } from './exit.ts';
 import { durationFrom, jsonOption } from './options.ts';
 import { print } from './output.ts';
+import { readSigningKey } from './signing-key.ts';
 
 interface TokenOptions {
   key?: string;
@@ -88,7 +89,7 @@ type Auth = typeof import('../auth/mint.ts');
 
 async function mint(options: TokenOptions, auth: Auth, source: string, subject: string): Promise<void> {
   const { scope, ttl, vip, issuer, audience, json } = options;
-  const key = signingKeyOf(source, auth);
+  const key = await readSigningKey(source);
   const issuedAt = Math.floor(Date.now() / 1000);
   const expiresAt = issuedAt + Math.ceil(ttl / 1000);
   const claims = { subject, scopes: scope, issuedAt, expiresAt, vip, issuer, audience };
@@ -142,19 +143,6 @@ function keyText({ algorithm, signing, authKeys }: WrittenKey): string {
     `next: holdfast serve --auth-keys ${authKeys}\n` +
     `      holdfast token --key ${signing} --sub alice --scope hold`
   );
-}
-
-function signingKeyOf(source: string, { importSigningKey }: Auth): SigningKey {
-  const variable = /^env:(.+)$/.exec(source)?.[1];
-  const path = source.replace(/^file:/, '');
-  const where =
-    variable === undefined ? `The key ${path}` : `The key in the environment variable ${variable}`;
-  try {
-    const text = variable === undefined ? readFileSync(path, 'utf8') : (process.env[variable] ?? '');
-    return importSigningKey(text);
-  } catch (error) {
-    throw usage(`${where} cannot be used: ${(error as Error).message}.`);
-  }
 }
 
 function subject(text: string): string {

@@ -274,7 +274,7 @@ function commandRow(command: Command): string[] {
     arg.required ? `<${arg.name()}>` : `[${arg.name()}]`,
   );
   // Said once above the table: what all of them have, and that `serve` has a flag for each setting.
-  const common = ['--url', '--timeout', '--json', ...SETTINGS.map(({ flag }) => flag)];
+  const common = ['--url', '--token', '--timeout', '--json', ...SETTINGS.map(({ flag }) => flag)];
   const options = command.options.map(({ long }) => long ?? '').filter((long) => !common.includes(long));
   return [
     `\`${[...pathOf(command), ...args].join(' ')}\``,

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prng } from '../../base/prng.ts';
-import { type Client, connect, type Hold, HoldfastError } from '../../client/index.ts';
+import { type Client, type ConnectOptions, connect, type Hold, HoldfastError } from '../../client/index.ts';
 import type { Tally } from './tally.ts';
+
+/** By what a buyer gets in. */
+export type Access = Pick<ConnectOptions, 'holder' | 'token'>;
 
 /** The sale that buyers come to. */
 export interface Shop {
   readonly webSocket: string;
+  readonly accessOf: (buyer: string) => Access;
   readonly skus: readonly string[];
   readonly prng: Prng;
   readonly tally: Tally;
@@ -28,7 +32,7 @@ export async function visit(shop: Shop, holder: string): Promise<void> {
   try {
     // A lost connection is made again, but a server that is gone should be told soon.
     client = await connect(shop.webSocket, {
-      holder,
+      ...shop.accessOf(holder),
       timeoutMs: 10_000,
       reconnect: { attempts: 3, maxMs: 500 },
     });

@@ -135,6 +135,7 @@ describe('a server that stands still for a while', () => {
       const outcome = await traffic({
         ...{
           port: await server.port,
+          pass: {},
           skuPrefix: 't-',
           skus: 10,
           popularity: 'uniform',
