@@ -7,6 +7,7 @@ import { type ClockAnchor, clockFrom } from '../base/clock.ts';
 import type { Log, LogLevel } from '../log/events.ts';
 import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
+import { frontCounters } from '../shard/counters.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
 import type { CommandTrace } from '../trace/command-trace.ts';
@@ -96,7 +97,8 @@ export class FrontEnd {
     const clock = clockFrom(options.anchor);
     const holders = new HolderHash(options.secret);
     const check = authenticator && new BoundedCheck(authenticator);
-    this.sessions = check && new Sessions({ check, holders, authDeadlineMs, log });
+    const counters = frontCounters(memory.counters, front);
+    this.sessions = check && new Sessions({ check, holders, counters, authDeadlineMs, log });
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
     const collector = new Collector(memory, options.ack);
     const onAuth = this.sessions?.onAuth;

@@ -1,8 +1,9 @@
-import { OPEN_OPS } from '../../protocol/ops.ts';
+import { OPEN_OPS, Op } from '../../protocol/ops.ts';
 import { AuthReason, authReasonName, Layer, Status } from '../../protocol/status.ts';
 import { Writer } from '../../protocol/writer.ts';
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
+import { add, replyCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
 import { AdminLog } from './admin-log.ts';
 import { callerOf, identify } from './caller.ts';
@@ -42,6 +43,8 @@ interface Session {
 export interface SessionsOptions {
   check: TokenCheck;
   holders: HolderHash;
+  /** See FrontCell. */
+  counters: Float64Array;
   /** A connection without a valid token by then is closed. */
   authDeadlineMs: number;
   log: Log;
@@ -102,7 +105,7 @@ export class Sessions {
     const session = this.sessions.get(connection);
     if (session === undefined) return;
     if (session.checking) {
-      answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
+      this.answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
       return;
     }
     session.checking = true;
@@ -151,12 +154,12 @@ export class Sessions {
     if (!connection.open) return;
     if (session.identity !== undefined && session.identity.subject !== identity.subject) {
       // No scope would do: holds and limits belong to the holder whose session it is.
-      answer(connection, mode, requestId, Status.FORBIDDEN, [0]);
+      this.answer(connection, mode, requestId, Status.FORBIDDEN, [0]);
       return;
     }
     this.grant(connection, session, identity);
     const holder = Buffer.from(identity.subject);
-    answer(connection, mode, requestId, Status.OK, [], holder, identity.expiresAtMs);
+    this.answer(connection, mode, requestId, Status.OK, [], holder, identity.expiresAtMs);
   }
 
   private grant(connection: Connection, session: Session, identity: Identity): void {
@@ -194,36 +197,37 @@ export class Sessions {
     error: unknown,
   ): void {
     if (error instanceof CheckBusyError) {
-      answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
+      this.answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
       return;
     }
     this.noteBadToken(connection, error);
     const reason = error instanceof AuthError ? error.reason : AuthReason.MALFORMED;
     if (session.identity === undefined) connection.authReason = reason;
-    answer(connection, mode, requestId, Status.UNAUTHENTICATED, [reason]);
+    this.answer(connection, mode, requestId, Status.UNAUTHENTICATED, [reason]);
     if (++session.badTokens >= MAX_BAD_TOKENS)
       connection.sink.close(SessionClose.UNAUTHENTICATED, `${MAX_BAD_TOKENS} tokens did not do`);
   }
-}
 
-/** Replies under a request id as it came: numbers, then a text and a time. */
-function answer(
-  connection: Connection,
-  mode: number,
-  requestId: Uint8Array,
-  status: number,
-  numbers: readonly number[],
-  text?: Uint8Array,
-  timeMs?: number,
-): void {
-  const writer = new Writer(new Uint8Array(MAX_ANSWER_BYTES));
-  writer.array(2 + numbers.length + (text === undefined ? 0 : 1) + (timeMs === undefined ? 0 : 1));
-  writer.copy(requestId, 0, requestId.length);
-  writer.int32(status);
-  for (const number of numbers) writer.int32(number);
-  if (text !== undefined) writer.textFrom(text, 0, text.length);
-  if (timeMs !== undefined) writer.time(timeMs);
-  const bytes = writer.u8.subarray(0, writer.pos);
-  if (mode === Mode.BINARY) connection.sink.send(bytes);
-  else connection.sink.sendDecoded(mode, decodeAll(bytes)[0] as unknown[]);
+  /** Replies under a request id as it came: numbers, then a text and a time. */
+  private answer(
+    connection: Connection,
+    mode: number,
+    requestId: Uint8Array,
+    status: number,
+    numbers: readonly number[],
+    text?: Uint8Array,
+    timeMs?: number,
+  ): void {
+    add(this.options.counters, replyCell(0, Op.AUTH, status), 1);
+    const writer = new Writer(new Uint8Array(MAX_ANSWER_BYTES));
+    writer.array(2 + numbers.length + (text === undefined ? 0 : 1) + (timeMs === undefined ? 0 : 1));
+    writer.copy(requestId, 0, requestId.length);
+    writer.int32(status);
+    for (const number of numbers) writer.int32(number);
+    if (text !== undefined) writer.textFrom(text, 0, text.length);
+    if (timeMs !== undefined) writer.time(timeMs);
+    const bytes = writer.u8.subarray(0, writer.pos);
+    if (mode === Mode.BINARY) connection.sink.send(bytes);
+    else connection.sink.sendDecoded(mode, decodeAll(bytes)[0] as unknown[]);
+  }
 }

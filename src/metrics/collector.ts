@@ -10,6 +10,7 @@ import {
   statusName,
 } from '../../protocol/status.ts';
 import { monotonicMs } from '../base/clock.ts';
+import { Prng } from '../base/prng.ts';
 import { version } from '../base/version.ts';
 import {
   COLLECTIONS,
@@ -24,6 +25,8 @@ import {
   threadNames,
 } from '../shard/counters.ts';
 import { Durability } from '../shard/durability.ts';
+import { estimateExpiring, HORIZONS_MS } from '../shard/expiring.ts';
+import { LANE_NAMES } from '../shard/lanes.ts';
 import { readLevels } from '../shard/levels.ts';
 import {
   Control,
@@ -59,6 +62,7 @@ export interface Readings {
 
 /** Names where a front's block has one cell for each member of an enumeration. */
 const REASONS = Object.values(Reason);
+const FRESH_MS = 1000;
 const LAYERS = Object.values(Layer);
 
 /**
@@ -74,6 +78,7 @@ export class Collector {
   private readonly threads: readonly (readonly [string, Float64Array])[];
   private readonly server: Float64Array;
   private readonly durability: Durability;
+  private readonly expiring: ExpiringCache;
 
   /** @param ack when a change is acknowledged */
   constructor(memory: EngineMemory, ack: string) {
@@ -88,6 +93,7 @@ export class Collector {
       .map((name) => [name, threadCounters(counters, name)] as const);
     this.server = serverCounters(counters);
     this.durability = new Durability(memory);
+    this.expiring = new ExpiringCache(memory);
   }
 
   /** @param nowMs the server's time */
@@ -98,7 +104,7 @@ export class Collector {
     this.addAdmission(text, readings);
     this.addConnections(text);
     this.addStages(text, nowMs);
-    this.addTables(text);
+    this.addTables(text, this.expiring.at(nowMs));
     addStock(text, readings.stock);
     if (this.memory.storage !== undefined) this.addStore(text, nowMs);
     this.addEvents(text);
@@ -177,10 +183,12 @@ export class Collector {
       }
     }
     text.add(F.sampledOneIn, [], sampledOneIn);
-    for (const { worker, waitingCommands } of workers) text.add(F.queued, [worker], waitingCommands);
+    for (const { worker, lanes } of workers) {
+      for (const lane of LANE_NAMES) text.add(F.queued, [worker, lane], lanes[lane].waitingCommands);
+    }
     for (const { worker, waitingReplies } of workers) text.add(F.unsent, [worker], waitingReplies);
-    for (const { worker, commandRingFill, replyRingFill, eventRingFill } of workers) {
-      text.add(F.ringFill, [worker, 'commands'], commandRingFill);
+    for (const { worker, lanes, replyRingFill, eventRingFill } of workers) {
+      for (const lane of LANE_NAMES) text.add(F.ringFill, [worker, lane], lanes[lane].ringFill);
       text.add(F.ringFill, [worker, 'replies'], replyRingFill);
       text.add(F.ringFill, [worker, 'events'], eventRingFill);
     }
@@ -189,10 +197,13 @@ export class Collector {
     for (const { name, cpuUs } of threads) text.add(F.threadCpu, [name], cpuUs / 1e6);
   }
 
-  private addTables(text: Exposition): void {
+  private addTables(text: Exposition, expiring: readonly number[]): void {
     const { segments, workers } = this.memory;
     const levels = readLevels(this.memory);
     text.add(F.openHolds, [], levels.openHolds);
+    HORIZONS_MS.forEach((ms, i) => {
+      text.add(F.expiring, [`${ms / 1000}s`], expiring[i] as number);
+    });
     text.add(F.skus, [], levels.skus);
     text.add(F.keys, [], levels.keys);
     text.add(F.holders, [], levels.holders);
@@ -266,6 +277,27 @@ export class Collector {
 
   private ofThread(name: string, cell: number): number {
     return threadCounters(this.memory.counters, name)[cell] as number;
+  }
+}
+
+/** However often somebody scrapes, wheels are looked at once a second. */
+class ExpiringCache {
+  private readonly memory: EngineMemory;
+  private readonly random = new Prng(1);
+  private estimates: readonly number[] = [];
+  private nextMs = 0;
+
+  constructor(memory: EngineMemory) {
+    this.memory = memory;
+  }
+
+  /** By HORIZONS_MS. @param nowMs the server's time */
+  at(nowMs: number): readonly number[] {
+    if (nowMs >= this.nextMs) {
+      this.nextMs = nowMs + FRESH_MS;
+      this.estimates = estimateExpiring(this.memory, nowMs, this.random);
+    }
+    return this.estimates;
   }
 }
 

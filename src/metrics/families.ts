@@ -86,14 +86,14 @@ export const FAMILIES = {
   sampledOneIn: gauge('holdfast_stage_sampled_one_in', [], 'One command in so many is timed at present.'),
   queued: gauge(
     'holdfast_queue_commands',
-    ['worker'],
+    ['worker', 'lane'],
     'Commands in the rings of a worker that it has not answered.',
   ),
   unsent: gauge('holdfast_queue_replies', ['worker'], 'Replies in the rings of a worker that have not left.'),
   ringFill: gauge(
     'holdfast_ring_fill_ratio',
     ['worker', 'ring'],
-    'How full a ring is, 0 to 1: the fullest of its kind of a worker.',
+    'How full a ring is, 0 to 1: the fullest of its kind of a worker. Rings of commands go by their lane: settle, vip, normal.',
   ),
   workerCommands: counter('holdfast_worker_commands', ['worker'], 'Commands that a worker thread ran.'),
   borrowed: counter(
@@ -103,6 +103,11 @@ export const FAMILIES = {
   ),
 
   openHolds: gauge('holdfast_holds_open', [], 'Holds that are neither confirmed, released nor expired.'),
+  expiring: gauge(
+    'holdfast_holds_expiring',
+    ['within'],
+    'About how many open holds reach their deadline within so long: looked up once a second at most, among many a sample.',
+  ),
   expired: counter('holdfast_holds_expired', ['worker'], 'Holds that reached their deadline.'),
   skus: gauge('holdfast_skus', [], 'SKUs known.'),
   keys: gauge('holdfast_keys', [], 'Idempotency keys kept.'),

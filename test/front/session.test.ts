@@ -6,6 +6,7 @@ import { Front } from '../../src/front/front.ts';
 import { HolderHash } from '../../src/front/holder.ts';
 import { MAX_BAD_TOKENS, SessionClose, Sessions } from '../../src/front/session.ts';
 import { BoundedCheck, CHECK_RETRY_MS, type TokenCheck } from '../../src/front/token-check.ts';
+import { FrontCell, replyCell } from '../../src/shard/counters.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { frameOf, makeMemory, NOW, RecordingSink } from './fixtures.ts';
 
@@ -56,7 +57,14 @@ function setUp({ authDeadlineMs = 5000, most = 10 } = {}) {
   const memory = makeMemory();
   const holders = new HolderHash(new Uint8Array(32));
   const check = new StaticCheck();
-  const own = new Sessions({ check: new BoundedCheck(check, most), holders, authDeadlineMs, log: () => {} });
+  const counters = new Float64Array(FrontCell.CELLS);
+  const own = new Sessions({
+    check: new BoundedCheck(check, most),
+    holders,
+    counters,
+    authDeadlineMs,
+    log: () => {},
+  });
   sessions = own;
   const { onAuth } = own;
   const front = new Front({ memory, front: 0, clock: () => NOW, borrow: false, onFault: () => {}, onAuth });
@@ -72,7 +80,7 @@ function setUp({ authDeadlineMs = 5000, most = 10 } = {}) {
     await own.admit(client.connection, token);
     return client;
   };
-  return { front, check, own, connect, connectWith };
+  return { front, check, own, counters, connect, connectWith };
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
@@ -111,7 +119,7 @@ describe('a connection without a token', () => {
   });
 
   it('is told why its token does not do, and closed after some', async () => {
-    const { connect } = setUp();
+    const { connect, counters } = setUp();
     const { sink, send } = connect();
     for (let id = 1; id <= MAX_BAD_TOKENS; id++) {
       expect(sink.closes).toEqual([]);
@@ -120,6 +128,7 @@ describe('a connection without a token', () => {
       expect(sink.messages.at(-1)).toEqual([id, Status.UNAUTHENTICATED, AuthReason.BAD_SIGNATURE]);
     }
     expect(sink.closes).toEqual([{ code: 4401, reason: `${MAX_BAD_TOKENS} tokens did not do` }]);
+    expect(counters[replyCell(0, Op.AUTH, Status.UNAUTHENTICATED)]).toBe(MAX_BAD_TOKENS);
   });
 
   it('answers a token as text to who speaks text', async () => {
