@@ -50,7 +50,8 @@ export class KeyedTable implements EntryViews {
     let at = (hash >>> 28) * HEAD_WORDS;
     for (let i = 0; i < WAYS; i++, at += HEAD_WORDS) {
       const head = heads + (at & (SET_WORDS - 1));
-      if (i32[head] !== lo || i32[head + Head.KEY_HI] !== hi || i32[head + Head.USED_MS] === 0) continue;
+      // A free head is one of zeros, and as good as any to the key that is zero.
+      if (i32[head] !== lo || i32[head + Head.KEY_HI] !== hi) continue;
       i32[head + Head.USED_MS] = used;
       return head;
     }

@@ -75,6 +75,29 @@ describe('a sliding window', () => {
   });
 });
 
+describe('a ring of buckets', () => {
+  it('goes round for as long as traffic goes on, and keeps room for a burst', () => {
+    const { take } = windowOf({ windowMs: 1000, limit: 500 });
+    for (let i = 0; i < 490; i++) expect(take(i * 150)).toBe(0);
+    for (let i = 0; i < 400; i++) expect(take(490 * 150)).toBe(0);
+  });
+
+  it('that is full of finer buckets, from a shorter window, forgets none of them', () => {
+    const { take, setRule } = windowOf({ windowMs: 6400, limit: 1000 });
+    // Bursts once a second, so that the grain stays fine.
+    for (let i = 0; i < 65; i++) {
+      for (let n = 0; n < (i % 10 === 0 ? 31 : 1); n++) expect(take(i * 100)).toBe(0);
+    }
+    const counted = 65 + 7 * 30;
+    setRule({ windowMs: 600_000, limit: counted + 35 });
+    for (let i = 0; i < 35; i++) expect(take(10_000 * (1 + Math.floor(i / 5)))).toBe(0);
+    expect(take(80_000)).toBe(520_000);
+    // Whatever came first leaves first.
+    for (let n = 0; n < 31; n++) expect(take(600_000)).toBe(0);
+    expect([600_000, 600_099, 600_100].map(take)).toEqual([100, 1, 0]);
+  });
+});
+
 describe('the grain of its buckets', () => {
   it('becomes coarser while traffic is even, and finer when it is not', () => {
     const { take, grain } = windowOf({ windowMs: 10_000, limit: 1_000_000 });

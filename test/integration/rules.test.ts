@@ -95,6 +95,24 @@ it('a SKU is held as often as its window allows over all fronts, and what was co
   expect((await buyers[0].call(Op.READ, 'hot'))[0]).toBe(Status.OK);
 });
 
+it('a holder has its tokens on all fronts together, and may come again at the time that it is told', async () => {
+  write({ holderRate: { perSecond: 4, burst: 1 } });
+  await start();
+  // The same holder on both fronts.
+  const [one, other] = [
+    await RawClient.connect(server.url, 'carol'),
+    await RawClient.connect(server.url, 'carol'),
+  ];
+  buyers.push(one, other);
+  expect((await one.call(Op.READ, 'hot'))[0]).toBe(Status.OK);
+  const [status, retryMs, layer] = await other.call(Op.READ, 'hot');
+  expect([status, layer]).toEqual([Status.RATE_LIMITED, Layer.HOLDER_RATE]);
+  expect(retryMs).toBeLessThanOrEqual(250);
+  await new Promise((resolve) => setTimeout(resolve, retryMs + 1));
+  expect((await other.call(Op.READ, 'hot'))[0]).toBe(Status.OK);
+  expect((await one.call(Op.CONFIRM, 1))[0]).toBe(Status.UNKNOWN_HOLD);
+});
+
 it('a file with mistakes, or half of one, changes nothing and says why', async () => {
   write(few(1));
   await start();
