@@ -1,12 +1,12 @@
 import { DiagLogLevel, diag, trace } from '@opentelemetry/api';
 import { MissingPackageError, optionalPackage } from '../base/optional-package.ts';
 
-/** Packages that only a server with `otlpEndpoint` needs. */
-const PACKAGES = [
-  '@opentelemetry/sdk-trace-base',
-  '@opentelemetry/resources',
-  '@opentelemetry/exporter-trace-otlp-http',
-] as const;
+/** Packages that only a server with `otlpEndpoint` needs, in versions that fit each other and the API. */
+export const PACKAGES = {
+  '@opentelemetry/sdk-trace-base': '2.12.1',
+  '@opentelemetry/resources': '2.12.1',
+  '@opentelemetry/exporter-trace-otlp-http': '0.223.1',
+} as const;
 
 /** Where a collector takes traces, below the address that OpenTelemetry calls the endpoint. */
 const TRACES_PATH = '/v1/traces';
@@ -53,13 +53,12 @@ export async function startExport(
   endpoint: string,
   onTrouble: (detail: string) => void,
 ): Promise<SpanExport> {
-  const [sdk, resources, otlp] = (await Promise.all(PACKAGES.map((name) => optionalPackage(name)))) as [
-    Sdk | undefined,
-    Resources | undefined,
-    Exporter | undefined,
-  ];
+  const [sdk, resources, otlp] = (await Promise.all(
+    Object.keys(PACKAGES).map((name) => optionalPackage(name)),
+  )) as [Sdk | undefined, Resources | undefined, Exporter | undefined];
+  const wanted = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`);
   if (sdk === undefined || resources === undefined || otlp === undefined) {
-    throw new MissingPackageError('otlpEndpoint', PACKAGES, 'leave it out');
+    throw new MissingPackageError('otlpEndpoint', wanted, 'leave it out');
   }
   const complain = (message: string, ...more: unknown[]): void =>
     onTrouble([message, ...more].map(String).join(' '));

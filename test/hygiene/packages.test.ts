@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { PACKAGES } from '../../src/trace/exporter.ts';
 import { root } from './source-files.ts';
 
 type Versions = Record<string, string>;
@@ -59,6 +60,15 @@ describe.each(FOLDERS)('package-lock.json in %s', (folder) => {
     );
     expect(missing).toEqual([]);
   });
+});
+
+it('the packages for traces are tested in the versions that the server and the README tell to install', () => {
+  const { lock } = packageIn('.');
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  for (const [name, version] of Object.entries(PACKAGES)) {
+    expect([name, lock[`node_modules/${name}`].version]).toEqual([name, version]);
+    expect(readme).toContain(`${name}@${version}`);
+  }
 });
 
 function packageIn(folder: string) {
