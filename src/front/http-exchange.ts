@@ -135,6 +135,7 @@ export class Exchange {
   }
 
   private unauthenticated(detail: string, challenged: string, reason = 'MISSING'): void {
+    this.door.log({ event: 'auth-failed', reason, requestId: this.requestId });
     this.problem(401, 'UNAUTHENTICATED', detail, { reason }, { 'www-authenticate': challenged });
   }
 

@@ -8,7 +8,7 @@ import { Mode } from '../shard/records.ts';
 import { AdminLog } from './admin-log.ts';
 import { callerOf, identify } from './caller.ts';
 import type { Connection } from './connections.ts';
-import type { HolderHash } from './holder.ts';
+import { type HolderHash, holderTag } from './holder.ts';
 import { decodeAll } from './message.ts';
 import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
 
@@ -168,6 +168,8 @@ export class Sessions {
     identify(connection, callerOf(identity, this.options.holders));
     connection.audit?.close();
     const { log } = this.options;
+    const holder = holderTag(connection.holderLo, connection.holderHi);
+    log({ event: 'signed-in', connection: connection.name, holder, tokenId: identity.tokenId });
     connection.audit = connection.admin
       ? new AdminLog(log, identity.subject, identity.tokenId, connection.name)
       : undefined;

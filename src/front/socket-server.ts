@@ -248,7 +248,7 @@ class SocketSink implements Sink {
   }
 
   close(code: number, reason: string): void {
-    const event = code >= FIRST_SESSION_CODE ? 'signed-out' : 'client-closed';
+    const event = PROTOCOL_CODES.includes(code) ? 'client-closed' : 'signed-out';
     this.log({ event, ...whoIs(this.socket.connection), code, reason });
     this.socket.end(code, shortened(reason));
   }
@@ -265,8 +265,8 @@ class SocketSink implements Sink {
 }
 
 const DROPPED = 2;
-/** Codes of what ends for what a token says; those below are of the protocol. See SessionClose. */
-const FIRST_SESSION_CODE = 4400;
+/** Codes of a client that does not keep to the protocol; the others are about its token. See SessionClose. */
+const PROTOCOL_CODES = [1008, 1009];
 
 /** A client as the log has it: by its connection, and by a hash of the holder, whose name is nobody's business. */
 function whoIs({ name, holderLo, holderHi }: Connection): { connection: string; holder: string } {

@@ -47,6 +47,9 @@ export const EVENTS = {
     'pid',
     'tookMs',
   ]),
+  unguarded: row('warn', 'nobody is asked for a token, and whoever reaches the server may do everything', [
+    'host',
+  ]),
   stopping: row('info', 'the server takes nothing new and finishes what is under way', []),
   stopped: row('info', 'the server has stopped', ['tookMs']),
   ending: row('fatal', 'Holdfast ends', ['detail', 'exitCode']),
@@ -152,11 +155,12 @@ export const EVENTS = {
     ['detail'],
     ['detail'],
   ),
+  'signed-in': row('debug', 'a client has brought a valid token', ['connection', 'holder', 'tokenId']),
   'signed-out': row(
     'info',
-    'a client was closed for its token: none came, or it expired or was revoked',
+    'a client was closed for its token: it did not do, expired, was revoked, or never came',
     ['reason', 'code', 'connection', 'holder'],
-    ['reason'],
+    ['code'],
   ),
   'admin-action': row(
     'info',

@@ -195,6 +195,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     tookMs: Math.round(performance.now() - startedMs),
   });
   rules.watch();
+  if (auth === undefined && settings.dangerouslyLetEverybodyIn)
+    log({ event: 'unguarded', host: settings.host });
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
