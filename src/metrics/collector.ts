@@ -110,6 +110,7 @@ export class Collector {
     this.addEvents(text);
     this.addThreads(text);
     addProcess(text);
+    text.add(F.startTime, [], (this.server[ServerCell.STARTED_AT] as number) / 1000);
     return text.end();
   }
 
@@ -316,7 +317,6 @@ function addProcess(text: Exposition): void {
   text.add(F.memory, [], process.memoryUsage.rss());
   const descriptors = openDescriptors();
   if (descriptors !== undefined) text.add(F.descriptors, [], descriptors);
-  text.add(F.startTime, [], (Date.now() - process.uptime() * 1000) / 1000);
 }
 
 /** Linux tells how many there are as the size of a folder, since 6.2; before that it says 0, and elsewhere there is no such folder. */

@@ -9,6 +9,7 @@ import type { Log } from '../log/events.ts';
 import { countingLog } from '../metrics/event-counts.ts';
 import type { ProfileRequest } from '../profile/profile-report.ts';
 import { Profiler } from '../profile/profiler.ts';
+import { ServerCell, serverCounters } from '../shard/counters.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
 import { commandSpans } from '../trace/spans.ts';
@@ -106,6 +107,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
   const log = countingLog(memory.counters, write);
+  serverCounters(memory.counters)[ServerCell.STARTED_AT] = Date.now() - process.uptime() * 1000;
   const exported = await exportOf(settings, log);
   const traced = commandSpans();
   const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;

@@ -101,6 +101,8 @@ export const ThreadCell = {
 export const ServerCell = {
   /** Server's time at the end of the last round of snapshots without a failure, or at the start, ms. A reading. */
   SNAPSHOTS_AT: 0,
+  /** When the process started, ms since the epoch by the wall clock: one reading for all who are asked. */
+  STARTED_AT: 1,
   /** How often what the log tells has happened, see event-counts.ts. */
   EVENTS: 16,
   CELLS: 128,

@@ -112,6 +112,13 @@ describe('GET /metrics', () => {
     await expect.poll(told).toEqual(known.sort());
   });
 
+  it('says when the process started, the same each time', async () => {
+    const started = async () => sumOf((await scrape()).families, 'process_start_time_seconds');
+    const times = await Promise.all(Array.from({ length: 2 * FRONTS }, started));
+    expect(new Set(times).size).toBe(1);
+    expect(Math.abs(Date.now() / 1000 - times[0])).toBeLessThan(120);
+  });
+
   it('sees the connections of all fronts, their messages, and what was refused before it was a command', async () => {
     const client = await RawClient.connect(server.url);
     const before = (await scrape()).families;
