@@ -28,7 +28,7 @@ export function serveCommand(): Command {
     .addOption(
       new Option(
         '--json',
-        'when ready, print one line of JSON (url, http, port, fronts, workers, segments, ack, store, promise, recovery, pid)',
+        'when ready, print one line of JSON (url, http, admin, port, fronts, workers, segments, ack, store, promise, recovery, pid)',
       ).default(false, 'off'),
     );
   for (const setting of SETTINGS) {
@@ -99,6 +99,7 @@ function readyJson(server: RunningServer): string {
   return JSON.stringify({
     url,
     http: httpUrl,
+    admin: server.adminUrl ?? null,
     port,
     fronts,
     workers,
@@ -113,6 +114,7 @@ function readyJson(server: RunningServer): string {
 }
 
 function readyText(server: RunningServer): string {
+  const adminLine = server.adminUrl === undefined ? '' : `\n  Admin      ${server.adminUrl}`;
   const elsewhere = server.httpUrl === DEFAULT_URL ? '' : ` --url ${server.httpUrl}`;
   // Node strips no types inside node_modules, so a .ts file means a checkout, where npm scripts are at hand.
   const demo = import.meta.filename.endsWith('.ts')
@@ -130,7 +132,7 @@ function readyText(server: RunningServer): string {
   Runs       ${sizes}
   Ack        ${server.ack}: ${server.promise}
   Store      ${storeText(server)}
-  Access     loopback only: no auth key configured
+  Access     ${server.access}${adminLine}
 
 Try next, in a second terminal:
   ${demo}

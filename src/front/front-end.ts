@@ -3,7 +3,7 @@ import type { RateMemory } from '../admission/rate-limits.ts';
 import type { AdmissionRules } from '../admission/rules.ts';
 import { Authenticator, type AuthOptions } from '../auth/authenticator.ts';
 import type { OnNote } from '../auth/key-source.ts';
-import { type ClockAnchor, clockFrom } from '../base/clock.ts';
+import { type ClockAnchor, clockFrom, monotonicMs } from '../base/clock.ts';
 import type { Log, LogLevel } from '../log/events.ts';
 import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
@@ -11,9 +11,12 @@ import { frontCounters } from '../shard/counters.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
 import type { CommandTrace } from '../trace/command-trace.ts';
+import { type ArrivalLimits, Arrivals } from './arrivals.ts';
+import { ClientAddresses } from './client-address.ts';
 import { Front } from './front.ts';
 import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
+import type { TlsFiles } from './listener.ts';
 import { LoopWatch } from './loop-watch.ts';
 import { originCheck } from './origin.ts';
 import type { RulesDesk } from './rules-desk.ts';
@@ -52,6 +55,14 @@ export interface FrontEndOptions {
   authDeadlineMs: number;
   /** See originCheck(). */
   allowedOrigins: readonly string[];
+  tls: TlsFiles | undefined;
+  adminApart: boolean;
+  idleTimeoutMs: number;
+  /** See ClientAddresses. */
+  trustedProxies: readonly string[];
+  /** Where all fronts count who comes, and how many may. */
+  arrivals: SharedArrayBuffer;
+  arrivalLimits: ArrivalLimits;
   /** Commands that are traced at most. */
   tracesPerSecond: number;
   /** What is less important is not worth a message to the main thread. */
@@ -128,6 +139,11 @@ export class FrontEnd {
       count: new SocketCount(memory, front),
       maxConnections: options.maxConnections,
       maxBackpressureBytes: options.maxBackpressureBytes,
+      idleTimeoutMs: options.idleTimeoutMs,
+      tls: options.tls,
+      adminApart: options.adminApart,
+      addresses: new ClientAddresses(options.trustedProxies, options.secret),
+      arrivals: new Arrivals(options.arrivals, options.arrivalLimits, () => Math.floor(monotonicMs()) | 0),
       profile: hooks.profile,
       rules: hooks.rules,
       metrics: async (format) => {

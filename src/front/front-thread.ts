@@ -84,7 +84,7 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
     else if (request.ask === 'close') void end.close().then(leave);
     else leave();
   });
-  tell({ tell: 'ready', descriptor: end.sockets.descriptor });
+  tell({ tell: 'ready', descriptor: end.sockets.listener.descriptor });
 }
 
 /** Asks the main thread for something, and for an answer to a port of its own. */

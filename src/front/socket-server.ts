@@ -12,8 +12,10 @@ import { GateWatch } from './gate-watch.ts';
 import { HeldBytes, HeldFrames } from './held-frames.ts';
 import type { Hello } from './hello.ts';
 import { type HolderHash, holderTag } from './holder.ts';
-import { routeHttp } from './http.ts';
-import type { AdminOptions } from './http-admin.ts';
+import { type AdminOptions, routeAdmin } from './http-admin.ts';
+import { routeHealth } from './http-health.ts';
+import { routeStock } from './http-stock.ts';
+import { Listener, type TlsFiles } from './listener.ts';
 import { decodeAll, encode } from './message.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sessions } from './session.ts';
@@ -32,6 +34,11 @@ export interface SocketServerOptions extends UpgradeOptions, AdminOptions {
   /** Missing where there is no authentication. */
   sessions: Sessions | undefined;
   maxBackpressureBytes: number;
+  /** A connection on which nothing comes for so long, not even the answer to a ping, is cut. */
+  idleTimeoutMs: number;
+  tls: TlsFiles | undefined;
+  /** Whether what only who runs the server asks for has a port of its own. */
+  adminApart: boolean;
   /** Takes what is worth a line in the log. */
   log: Log;
 }
@@ -47,29 +54,32 @@ const PATH = '/v1/ws';
  */
 export class SocketServer {
   private readonly options: SocketServerOptions;
-  private readonly app: uWS.TemplatedApp;
+  private readonly main: Listener;
+  private admin: Listener | undefined;
   private readonly sockets = new Set<Socket>();
   private readonly heldBytes = new HeldBytes();
   private readonly ticks: NodeJS.Timeout;
-  private listenSocket: uWS.us_listen_socket | undefined;
 
   constructor(options: SocketServerOptions) {
     this.options = options;
-    this.app = uWS.App();
-    this.app.ws<Client>(PATH, {
+    this.main = new Listener(options.tls);
+    const { app } = this.main;
+    app.ws<Client>(PATH, {
       // Compression would cost more than all else together, on messages that are too short to gain by it.
       compression: uWS.DISABLED,
       maxPayloadLength: MAX_FRAME_CUT_BYTES,
       maxBackpressure: options.maxBackpressureBytes,
       closeOnBackpressureLimit: true,
-      idleTimeout: 120,
+      idleTimeout: Math.ceil(options.idleTimeoutMs / 1000),
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrade(res, req, context, options),
       open: (socket) => this.open(socket as Socket),
       message: (socket, message, isBinary) => this.message(socket as Socket, message, isBinary),
       close: (socket, code) => this.closed(socket as Socket, code),
     });
-    routeHttp(this.app, options);
+    routeStock(app, options);
+    if (!options.adminApart) routeAdmin(app, options);
+    routeHealth(app, options);
     const { front, log } = options;
     const watch = new GateWatch(front.gate, front.number, log);
     this.ticks = setInterval(() => {
@@ -79,44 +89,24 @@ export class SocketServer {
     this.ticks.unref();
   }
 
-  /** Listens; resolves to the port. Rejects when the address cannot be had, also because another process has it. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const listening = (socket: uWS.us_listen_socket | false): void => {
-        if (!socket) {
-          reject(new AddressInUseError(host, port));
-          return;
-        }
-        this.listenSocket = socket;
-        resolve(uWS.us_socket_local_port(socket));
-      };
-      // Without this option two processes share a port and take each other's clients, without a word. The types lack the
-      // constant and know the option for listen(port, …) only; the native function takes it behind a host too.
-      const { LIBUS_LISTEN_EXCLUSIVE_PORT } = uWS as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number };
-      const listen = this.app.listen as unknown as (...args: unknown[]) => void;
-      listen.call(this.app, host, port, LIBUS_LISTEN_EXCLUSIVE_PORT, listening);
-    });
+  /** The app that listens, or gets its sockets from one that does. */
+  get listener(): Listener {
+    return this.main;
   }
 
-  /** What the one that listens needs to know to hand sockets over to this one. */
-  get descriptor(): number {
-    return childrenOf(this.app).getDescriptor();
-  }
-
-  /**
-   * Deals out the sockets that come from now on, in turn, to this one and those of other threads, which must live as long as this one
-   * listens.
-   */
-  shareWith(descriptors: readonly number[]): void {
-    const app = childrenOf(this.app);
-    for (const descriptor of [this.descriptor, ...descriptors]) app.addChildAppDescriptor(descriptor);
+  /** Serves what only who runs the server asks for, and nothing else, on a port of its own. Resolves to the port. */
+  async listenForAdmin(host: string, port: number): Promise<number> {
+    const admin = new Listener(this.options.tls);
+    this.admin = admin;
+    routeAdmin(admin.app, this.options);
+    routeHealth(admin.app, this.options);
+    return await admin.listen(host, port);
   }
 
   /** Takes no new connections from now on. */
   stopListening(): void {
-    if (this.listenSocket === undefined) return;
-    uWS.us_listen_socket_close(this.listenSocket);
-    this.listenSocket = undefined;
+    this.main.stop();
+    this.admin?.stop();
   }
 
   /** Closes every WebSocket in order. */
@@ -127,8 +117,8 @@ export class SocketServer {
   /** Drops what is left, and the loop is free to end. */
   destroy(): void {
     clearInterval(this.ticks);
-    this.stopListening();
-    this.app.close();
+    this.main.destroy();
+    this.admin?.destroy();
   }
 
   private open(socket: Socket): void {
@@ -202,22 +192,13 @@ export class SocketServer {
     const { connection } = socket;
     socket.held?.take();
     connection.sink = CLOSED_SINK;
-    const { count, front, sessions, log } = this.options;
+    const { count, arrivals, front, sessions, log } = this.options;
     log({ event: 'connection-closed', ...whoIs(connection), code });
     count.remove();
+    if (socket.getUserData().counted) arrivals.leave(connection.addressLo, connection.addressHi);
     sessions?.close(connection);
     front.connections.close(connection);
   }
-}
-
-/** Handing sockets over between threads is left out of the types of uWebSockets.js. */
-interface Children {
-  getDescriptor(): number;
-  addChildAppDescriptor(descriptor: number): void;
-}
-
-function childrenOf(app: uWS.TemplatedApp): Children {
-  return app as unknown as Children;
 }
 
 /** A socket as the front's core sees it. */
@@ -283,17 +264,4 @@ function shortened(reason: string): string {
   // Not within a character.
   while (((bytes[end] as number) & 0xc0) === 0x80) end--;
   return bytes.subarray(0, end).toString();
-}
-
-export class AddressInUseError extends Error {
-  override readonly name = 'AddressInUseError';
-  readonly code = 'EADDRINUSE';
-  readonly host: string;
-  readonly port: number;
-
-  constructor(host: string, port: number) {
-    super(`${host}:${port} cannot be listened on: another program has it, or it is not this machine's.`);
-    this.host = host;
-    this.port = port;
-  }
 }

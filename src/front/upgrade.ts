@@ -1,6 +1,10 @@
 import type uWS from 'uWebSockets.js';
 import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
+import type { Log } from '../log/events.ts';
+import { add, FrontCell, TurnedAway, turnedAwayName } from '../shard/counters.ts';
+import { Arrival, type Arrivals, isLimited } from './arrivals.ts';
 import { anybody, identify } from './caller.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { CLOSED_SINK, type Connection } from './connections.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Front } from './front.ts';
@@ -17,6 +21,9 @@ export interface UpgradeOptions {
   /** Open WebSockets of all fronts, and how many there may be. */
   count: SocketCount;
   maxConnections: number;
+  addresses: ClientAddresses;
+  arrivals: Arrivals;
+  log: Log;
 }
 
 /** What hangs on a socket from its upgrade on. */
@@ -25,6 +32,8 @@ export interface Client {
   /** Came with the upgrade, and nobody has looked at it so far. */
   token: string | undefined;
   text: boolean;
+  /** Whether its address has one connection more. */
+  counted: boolean;
 }
 
 /**
@@ -38,37 +47,78 @@ export function upgrade(
   context: uWS.us_socket_context_t,
   options: UpgradeOptions,
 ): void {
-  const { front, holders, count, maxConnections, authenticated, mayUse } = options;
+  const { front, holders, count, maxConnections, authenticated, mayUse, addresses, arrivals } = options;
+  const { counters } = front;
+  const address = addresses.of(res.getRemoteAddress(), req.getHeader('x-forwarded-for'));
+  const { lo, hi } = addresses;
+  const counted = isLimited(address, authenticated);
+  const refusal = counted ? arrivals.arrive(lo, hi) : Arrival.OK;
+  if (refusal !== Arrival.OK) {
+    turnAway(res, refusal, address, options);
+    return;
+  }
+  const refuseCounted = (cell: number, status: string, why: string, retryAfterS?: number): void => {
+    add(counters, FrontCell.TURNED_AWAY + cell, 1);
+    if (counted) arrivals.leave(lo, hi);
+    refuse(res, status, why, retryAfterS);
+  };
   const origin = req.getHeader('origin');
   const protocols = req.getHeader('sec-websocket-protocol');
-  const { token, subprotocol, problem } = credentialsOf(
-    req.getHeader('authorization'),
-    protocols,
-    req.getQuery(),
-  );
+  const authorization = req.getHeader('authorization');
+  const { token, subprotocol, problem } = credentialsOf(authorization, protocols, req.getQuery());
   const name = req.getQuery('holder');
   const wrong = problem ?? nameProblem(name, authenticated);
   if (wrong !== undefined) {
-    refuse(res, '400 Bad Request', wrong);
+    refuseCounted(TurnedAway.MALFORMED, '400 Bad Request', wrong);
     return;
   }
   if (!mayUse(origin)) {
-    refuse(res, '403 Forbidden', `pages of ${origin} may not use this server`);
+    refuseCounted(TurnedAway.ORIGIN, '403 Forbidden', `pages of ${origin} may not use this server`);
     return;
   }
   const { draining } = front.router;
   if (draining || !count.add(maxConnections)) {
     const why = draining ? STOPPING : `${maxConnections} connections are open`;
-    refuse(res, '503 Service Unavailable', why, 1);
+    const cell = draining ? TurnedAway.STOPPING : TurnedAway.CONNECTIONS;
+    refuseCounted(cell, '503 Service Unavailable', why, 1);
     return;
   }
   const connection = front.connections.add(CLOSED_SINK, 0, 0);
   identify(connection, anybody(name ?? ANONYMOUS, name !== undefined, holders));
+  connection.addressLo = lo;
+  connection.addressHi = hi;
   const text = req.getQuery('format') === 'json';
-  const client: Client = { connection, token: authenticated ? token : undefined, text };
+  const client: Client = { connection, token: authenticated ? token : undefined, text, counted };
   const key = req.getHeader('sec-websocket-key');
   res.upgrade(client, key, subprotocol, req.getHeader('sec-websocket-extensions'), context);
 }
+
+/** Refuses before anything else of the request is looked at. */
+function turnAway(
+  res: uWS.HttpResponse,
+  refusal: number,
+  address: string,
+  { front, arrivals, log }: UpgradeOptions,
+): void {
+  const retryAfterS = Math.max(1, Math.ceil(arrivals.retryMs / 1000));
+  const all = refusal === Arrival.HANDSHAKES;
+  const cell = TURNED_AWAY[refusal] as number;
+  add(front.counters, FrontCell.TURNED_AWAY + cell, 1);
+  log({ event: 'connection-refused', reason: turnedAwayName(cell), address });
+  const why = ARRIVAL_WORDS[refusal] as string;
+  refuse(res, all ? '503 Service Unavailable' : '429 Too Many Requests', why, retryAfterS);
+}
+
+const TURNED_AWAY: Readonly<Record<number, number>> = {
+  [Arrival.ADDRESS_CONNECTIONS]: TurnedAway.ADDRESS_CONNECTIONS,
+  [Arrival.HANDSHAKES]: TurnedAway.RATE,
+  [Arrival.ADDRESS_HANDSHAKES]: TurnedAway.ADDRESS_RATE,
+};
+const ARRIVAL_WORDS: Readonly<Record<number, string>> = {
+  [Arrival.ADDRESS_CONNECTIONS]: 'too many connections are open from this address',
+  [Arrival.HANDSHAKES]: 'too many clients connect at present',
+  [Arrival.ADDRESS_HANDSHAKES]: 'too many connections came from this address of late',
+};
 
 /** What is wrong with the name in the address, if anything. */
 function nameProblem(name: string | undefined, authenticated: boolean): string | undefined {

@@ -21,8 +21,10 @@ import {
   SOURCES_OF_REPLIES,
   serverCounters,
   ThreadCell,
+  TurnedAway,
   threadCounters,
   threadNames,
+  turnedAwayName,
 } from '../shard/counters.ts';
 import { Durability } from '../shard/durability.ts';
 import { estimateExpiring, HORIZONS_MS } from '../shard/expiring.ts';
@@ -127,6 +129,8 @@ export class Collector {
     });
     for (const layer of LAYERS)
       text.add(F.refusals, [layerName(layer)], this.overFronts(FrontCell.REFUSED + layer));
+    for (const reason of Object.values(TurnedAway))
+      text.add(F.turnedAway, [turnedAwayName(reason)], this.overFronts(FrontCell.TURNED_AWAY + reason));
     for (const reason of REASONS)
       text.add(F.unreadable, [reasonName(reason)], this.overFronts(FrontCell.UNREADABLE + reason));
   }

@@ -34,6 +34,11 @@ export const FAMILIES = {
     ['layer'],
     'Commands refused for load or by a limit, by the layer of admission that refused.',
   ),
+  turnedAway: counter(
+    'holdfast_turned_away',
+    ['reason'],
+    'WebSockets that were not let in: limits of connections and handshakes, in all and by address, what is wrong with the request, a page that may not.',
+  ),
   unreadable: counter(
     'holdfast_unreadable',
     ['reason'],

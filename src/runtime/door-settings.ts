@@ -1,7 +1,9 @@
 import { ALGORITHMS, type Algorithm } from '../auth/algorithms.ts';
 import type { AuthOptions } from '../auth/authenticator.ts';
+import { isLoopback } from '../base/loopback.ts';
+import { isNetwork } from '../front/client-address.ts';
 import { ANY_ORIGIN, normalOrigin } from '../front/origin.ts';
-import { duration, list, type Row, text } from './setting-kinds.ts';
+import { address, count, duration, list, type Row, text } from './setting-kinds.ts';
 
 /** Who may come in, and how. */
 export interface DoorSettings {
@@ -18,6 +20,17 @@ export interface DoorSettings {
   /** Empty: pages of this machine. */
   allowedOrigins: readonly string[];
   dangerouslyLetEverybodyIn: boolean;
+  /** Empty: no TLS. */
+  tlsCert: string;
+  tlsKey: string;
+  /** -1: on the port of all else. */
+  adminPort: number;
+  adminHost: string;
+  maxConnectionsPerAddress: number;
+  maxHandshakes: number;
+  maxHandshakesPerAddress: number;
+  idleTimeoutMs: number;
+  trustedProxies: readonly string[];
 }
 
 export const DOOR_ROWS: Readonly<Record<keyof DoorSettings, Row<Partial<DoorSettings>>>> = {
@@ -67,7 +80,65 @@ export const DOOR_ROWS: Readonly<Record<keyof DoorSettings, Row<Partial<DoorSett
     defaultText: 'no',
     defaultFor: () => false,
   },
+  tlsCert: text(
+    'file with the certificate and those that vouch for it, in PEM: wss and https in place of ws and http',
+    'none',
+  ),
+  tlsKey: text('file with the private key of the certificate, in PEM', 'none'),
+  adminPort: {
+    ...count(
+      '',
+      0,
+      65_535,
+      -1,
+      'TCP port for inspect, stages, profile, metrics, rules and revocations, which are then served there only',
+    ),
+    defaultText: 'none: on the port of all else',
+  },
+  adminHost: address('address of adminPort', '127.0.0.1'),
+  maxConnectionsPerAddress: count(
+    'sockets',
+    1,
+    1_000_000,
+    256,
+    'WebSocket connections of one address (IPv6: /64) at once; without an auth key this machine has no such limit, nor the next two',
+  ),
+  maxHandshakes: count('a second', 1, 1_000_000, 5000, 'WebSocket handshakes, twice as many in one go'),
+  maxHandshakesPerAddress: count('a second', 1, 1_000_000, 50, 'the same from one address (IPv6: /64)'),
+  idleTimeoutMs: duration(
+    12_000,
+    900_000,
+    120_000,
+    'a connection on which nothing comes for so long, not even the answer to a ping, is cut',
+  ),
+  trustedProxies: list(
+    '10.0.0.0/8, fd00::/8 or an address',
+    isNetwork,
+    'proxies whose X-Forwarded-For says where a client comes from; limits by address are of no use behind others',
+    'none',
+  ),
 };
+
+/** What is wrong with settings that each would do: what they would let in together. */
+export function doorProblems(settings: DoorSettings & { host: string }): string[] {
+  if (settings.authKeys.length > 0 || settings.dangerouslyLetEverybodyIn) return [];
+  return (['host', 'adminHost'] as const)
+    .filter((name) => !isLoopback(settings[name]) && (name === 'host' || settings.adminPort >= 0))
+    .map(
+      (name) =>
+        `${name} = ${JSON.stringify(settings[name])} cannot be used: it must be a loopback address (127.0.0.1, ::1 or localhost), because no ` +
+        'auth key is configured and any other would let everybody in. Set authKeys (--auth-keys), see Security in the README.',
+    );
+}
+
+/** The start-up block's words for who may come in. */
+export function accessText(settings: DoorSettings & { host: string }): string {
+  const tls = settings.tlsCert === '' ? 'no TLS' : 'TLS';
+  const from = isLoopback(settings.host) ? 'loopback only' : 'any address';
+  if (settings.authKeys.length > 0) return `tokens, ${from}, ${tls}`;
+  if (isLoopback(settings.host)) return 'loopback only: no auth key configured';
+  return `EVERYBODY who reaches ${settings.host}: no auth key configured, ${tls}`;
+}
 
 /** How tokens are checked; undefined where nobody is asked for one. */
 export function authOf(settings: DoorSettings): AuthOptions | undefined {

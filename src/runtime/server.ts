@@ -4,6 +4,7 @@ import { allocateRates, type RateMemory } from '../admission/rate-limits.ts';
 import { anchorClock } from '../base/clock.ts';
 import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
+import { allocateArrivals } from '../front/arrivals.ts';
 import { FrontEnd, type FrontEndOptions, openAuthenticator } from '../front/front-end.ts';
 import type { Log } from '../log/events.ts';
 import { countingLog } from '../metrics/event-counts.ts';
@@ -13,7 +14,7 @@ import { ServerCell, serverCounters } from '../shard/counters.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
 import { commandSpans } from '../trace/spans.ts';
-import { authOf } from './door-settings.ts';
+import { accessText, authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
 import { FrontThreads } from './front-threads.ts';
@@ -21,6 +22,7 @@ import { RulesFile } from './rules-file.ts';
 import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor } from './supervisor.ts';
+import { tlsOf } from './tls.ts';
 import { exportOf, openLog } from './watching.ts';
 
 /** A server that takes commands. */
@@ -31,6 +33,10 @@ export interface RunningServer {
   readonly url: string;
   /** HTTP address, without a path. */
   readonly httpUrl: string;
+  /** Where inspect, metrics and the like are served, if on a port of their own. */
+  readonly adminUrl: string | undefined;
+  /** Who may come in, in words. */
+  readonly access: string;
   readonly fronts: number;
   readonly workers: number;
   readonly segments: number;
@@ -87,6 +93,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const stored = settings.store !== NO_STORE;
   // First, because keys that cannot be used are no reason to have opened a store.
   const auth = authOf(settings);
+  const tls = tlsOf(settings.tlsCert, settings.tlsKey);
   const authenticator = await openAuthenticator(auth, write);
   const rules = await RulesFile.open({
     path: hooks.configPath,
@@ -131,6 +138,16 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     auth,
     authDeadlineMs: settings.authDeadlineMs,
     allowedOrigins: settings.allowedOrigins,
+    tls,
+    adminApart: settings.adminPort >= 0,
+    idleTimeoutMs: settings.idleTimeoutMs,
+    trustedProxies: settings.trustedProxies,
+    arrivals: allocateArrivals(settings.maxConnections),
+    arrivalLimits: {
+      connectionsPerAddress: settings.maxConnectionsPerAddress,
+      handshakes: settings.maxHandshakes,
+      handshakesPerAddress: settings.maxHandshakesPerAddress,
+    },
     logLevel: settings.logLevel,
     tracesPerSecond: traced === undefined ? 0 : settings.tracesPerSecond,
   };
@@ -169,10 +186,13 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   await supervisor.start();
   durable?.maintain();
   let port: number;
+  let adminPort = -1;
   try {
     const descriptors = await further.start();
-    port = await sockets.listen(settings.host, settings.port);
-    if (descriptors.length > 0) sockets.shareWith(descriptors);
+    if (settings.adminPort >= 0)
+      adminPort = await sockets.listenForAdmin(settings.adminHost, settings.adminPort);
+    port = await sockets.listener.listen(settings.host, settings.port);
+    if (descriptors.length > 0) sockets.listener.shareWith(descriptors);
   } catch (error) {
     end.destroy();
     await further.close();
@@ -182,8 +202,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     throw error;
   }
 
-  const authority = `${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
-  const url = `ws://${authority}/v1/ws`;
+  const secure = tls === undefined ? '' : 's';
+  const url = `ws${secure}://${authorityOf(settings.host, port)}/v1/ws`;
   log({
     event: 'ready',
     version,
@@ -226,7 +246,9 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     host: settings.host,
     port,
     url,
-    httpUrl: `http://${authority}`,
+    httpUrl: `http${secure}://${authorityOf(settings.host, port)}`,
+    adminUrl: adminPort < 0 ? undefined : `http${secure}://${authorityOf(settings.adminHost, adminPort)}`,
+    access: accessText(settings),
     fronts: settings.fronts,
     workers: settings.workers,
     segments: settings.segments,
@@ -238,6 +260,10 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     memory,
     stop,
   };
+}
+
+function authorityOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The tables of the settings do not fit the address space that the process may have. */

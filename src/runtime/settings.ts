@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { type AdmissionRules, parseRules } from '../admission/rules.ts';
 import { isKeySource, SOURCE_FORMS } from '../auth/key-source.ts';
-import { isLoopback } from '../base/loopback.ts';
 import { isStoreUrl, withoutPassword } from '../storage/store.ts';
 import { readConfig } from './config-file.ts';
+import { doorProblems } from './door-settings.ts';
 import { NO_STORE, SETTINGS, type Setting, type SettingName, type Settings } from './setting-table.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -82,13 +82,8 @@ export function loadSettings(sources: SettingsSources): Settings {
       `${what} needs a store, and store = ${NO_STORE}. Name one, such as file:./data, or leave the other out.`,
     ]);
   }
-  const open = settings.authKeys.length === 0 && !settings.dangerouslyLetEverybodyIn;
-  if (open && !isLoopback(settings.host)) {
-    throw new SettingsError([
-      `host = ${JSON.stringify(settings.host)} cannot be used: it must be a loopback address (127.0.0.1, ::1 or localhost), because no ` +
-        'auth key is configured and any other would let everybody in. Set authKeys (--auth-keys), see Security in the README.',
-    ]);
-  }
+  const open = doorProblems(settings);
+  if (open.length > 0) throw new SettingsError(open);
   return settings;
 }
 

@@ -40,6 +40,8 @@ export const FrontCell = {
   /** How often this front saw the store stand still; and, a reading, whether it does. */
   STALLS: 6,
   STALLED: 7,
+  /** Handshakes that were refused, by TurnedAway. */
+  TURNED_AWAY: 8,
   /** Refusals by Layer. */
   REFUSED: FEW,
   /** What the front could not read or route, by Reason; workers find fault with arguments besides. */
@@ -56,6 +58,23 @@ export const FrontCell = {
   UNDER_WAY: GATE + 6 + MOST_WORKERS,
   CELLS: GATE + 6 + 2 * MOST_WORKERS,
 } as const;
+
+/** Why a WebSocket was not let in. */
+export const TurnedAway = {
+  CONNECTIONS: 0,
+  ADDRESS_CONNECTIONS: 1,
+  RATE: 2,
+  ADDRESS_RATE: 3,
+  MALFORMED: 4,
+  ORIGIN: 5,
+  STOPPING: 6,
+} as const;
+
+/** As metrics and logs name it. */
+export function turnedAwayName(reason: number): string {
+  const name = Object.entries(TurnedAway).find(([, cell]) => cell === reason)?.[0];
+  return name?.toLowerCase() ?? `reason ${reason}`;
+}
 
 /** Who asked: a client's socket, or an HTTP request, for which the server sends commands to itself. */
 export const SOURCES_OF_REPLIES = ['websocket', 'http'] as const;

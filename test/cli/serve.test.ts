@@ -55,6 +55,7 @@ describe('serve', () => {
     expect(ready).toEqual({
       url: `ws://127.0.0.1:${ready.port}/v1/ws`,
       http: `http://127.0.0.1:${ready.port}`,
+      admin: null,
       port: expect.any(Number),
       fronts: 1,
       workers: 1,

@@ -98,6 +98,15 @@ test('the defaults are those that are documented', () => {
     authDeadlineMs: 5000,
     allowedOrigins: [],
     dangerouslyLetEverybodyIn: false,
+    tlsCert: '',
+    tlsKey: '',
+    adminPort: -1,
+    adminHost: '127.0.0.1',
+    maxConnectionsPerAddress: 256,
+    maxHandshakes: 5000,
+    maxHandshakesPerAddress: 50,
+    idleTimeoutMs: 120_000,
+    trustedProxies: [],
   } satisfies Settings);
 });
 

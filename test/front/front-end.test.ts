@@ -4,6 +4,7 @@ import { Status } from '../../protocol/status.ts';
 import { allocateRates } from '../../src/admission/rate-limits.ts';
 import { defaultRules } from '../../src/admission/rules.ts';
 import { anchorClock } from '../../src/base/clock.ts';
+import { allocateArrivals } from '../../src/front/arrivals.ts';
 import { FrontEnd } from '../../src/front/front-end.ts';
 import { SocketCount } from '../../src/front/socket-count.ts';
 import { Control, durableWord, storageControlOf } from '../../src/shard/memory.ts';
@@ -39,6 +40,12 @@ it('every front sees by itself that the store stands still, and that it goes on'
     auth: undefined,
     authDeadlineMs: 5000,
     allowedOrigins: [],
+    tls: undefined,
+    adminApart: false,
+    idleTimeoutMs: 120_000,
+    trustedProxies: [],
+    arrivals: allocateArrivals(10),
+    arrivalLimits: { connectionsPerAddress: 10, handshakes: 10, handshakesPerAddress: 10 },
     tracesPerSecond: 0,
     logLevel: 'silent',
   } as const;

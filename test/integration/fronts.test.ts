@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
-import { AddressInUseError } from '../../src/front/socket-server.ts';
+import { AddressInUseError } from '../../src/front/listener.ts';
 import type { RunningServer } from '../../src/runtime/server.ts';
 import type { Settings } from '../../src/runtime/settings.ts';
 import { FrontControl, frontControlOf } from '../../src/shard/memory.ts';
