@@ -96,7 +96,7 @@ export function victim({ settings, token }: VictimOptions = {}): Victim {
   return target;
 }
 
-const QUIET_MS = 100;
+const QUIET_MS = 50;
 
 function ask(port: number, bytes: string | Uint8Array): Promise<Answer> {
   return new Promise((resolve, reject) => {
