@@ -84,6 +84,12 @@ function suiteOptions(flags: Flags): SuiteOptions {
       repeats,
     },
     codecCommands: 4096,
+    storm: tiny
+      ? { connections: 300, seconds: 0.3, storms: 2 }
+      : { connections: 10_000, seconds: 5, storms: 3 },
+    fairness: tiny
+      ? { hoarders: 5, connectionsEach: 3, buyers: 20, seconds: 1 }
+      : { hoarders: 100, connectionsEach: 10, buyers: 1000, seconds: 9 },
     expiry: { probes: tiny ? 20 : 300, holds: tiny ? 5000 : 1_000_000, repeats: Math.min(repeats, 3) },
     durable: {
       patterns: patternsWriting({ ...PATTERNS, ...SALE_PATTERNS }, flags.framesPerWrite),

@@ -1,4 +1,6 @@
 import { type CoreBenchResult, FEW_SKUS } from './core.ts';
+import type { FairnessResult } from './crowd/fairness.ts';
+import type { StormResult } from './crowd/storm.ts';
 import type { DurableResult } from './durable/durable.ts';
 import type { SteadyLatency } from './durable/steady.ts';
 import type { ExpiryResult } from './expiry.ts';
@@ -127,7 +129,7 @@ const PATTERN_LABELS: Record<PatternName, string> = {
 };
 
 function figures(report: Report): string[][] {
-  const { codec, ring, core, expiry, durable } = report;
+  const { codec, ring, core, expiry, durable, storm, fairness } = report;
   const rows: string[][] = [];
   if (codec) {
     rows.push(
@@ -138,6 +140,8 @@ function figures(report: Report): string[][] {
   if (core) rows.push(row('core', core.commandsPerSecond, core.spread, core, coreNotes(core)));
   rows.push(...wireRows('wire', report));
   if (expiry) rows.push(...expiryRows(expiry));
+  if (storm) rows.push(stormRow(storm));
+  if (fairness) rows.push(fairnessRow(fairness));
   if (durable) rows.push(...durableRows(durable));
   return rows;
 }
@@ -263,6 +267,44 @@ function targetRow({ name, figure, atLeast, unit, met, note }: Target): string[]
 function limitRow({ name, figure, atMost, unit, met }: Limit): string[] {
   const show = (value: number) => (unit === 'timesEcho' ? `${value} × echo` : `${value} ${unit}`);
   return [name, show(figure), `at most ${show(atMost)}`, met ? 'met' : 'not met'];
+}
+
+function stormRow({
+  connections,
+  seconds,
+  storms,
+  before,
+  most,
+  after,
+  backMs,
+  othersMs,
+  trusted,
+}: StormResult & Watched): string[] {
+  const worst = Math.max(...storms.flatMap(({ first, again }) => [first.waitsMs.p99, again.waitsMs.p99]));
+  const memory = [before, ...after].map(({ rssMb }) => rssMb).join(', ');
+  const note =
+    `${grouped(connections)} in ${seconds} s, ${2 * storms.length} times: served by p99 ${worst} ms, others by p99 ${othersMs.p99} ms; ` +
+    `descriptors ${before.descriptors}, ${most.descriptors}, and back in ${backMs} ms; memory before and after each storm ${memory} MB, at most ${most.rssMb} MB`;
+  return [`storm of connections${trusted ? '' : ' *'}`, '', '', '', note];
+}
+
+function fairnessRow({
+  hoarders,
+  connectionsEach,
+  buyers,
+  honest,
+  hoarded,
+  units,
+  refusedByLayer,
+  trusted,
+  ...books
+}: FairnessResult & Watched): string[] {
+  const layers = Object.entries(refusedByLayer).map(([layer, count]) => `${grouped(count)} ${layer}`);
+  const note =
+    `${hoarders} hoarders, ${hoarders * connectionsEach} connections, ${grouped(hoarded.sentPerSecond)} HOLDs/s: ${hoarded.units} of ${grouped(units)} units, at most ${hoarded.most} each; ` +
+    `${grouped(honest.served)} of ${grouped(buyers)} buyers served, p99 ${honest.waitsMs.p99} ms; refused: ${layers.join(', ')}; ` +
+    `oversold ${books.oversold}, leaked ${books.leaked}, lost ${books.lost}`;
+  return [`fairness${trusted ? '' : ' *'}`, '', '', '', note];
 }
 
 export function percent(share: number): string {

@@ -1,6 +1,8 @@
 import { Piscina } from 'piscina';
 import type { CodecOptions, CodecResult } from './codec.ts';
 import type { benchCore } from './core.ts';
+import { benchFairness, type FairnessOptions, type FairnessResult } from './crowd/fairness.ts';
+import { benchStorm, type StormOptions, type StormResult } from './crowd/storm.ts';
 import { benchDurable, type DurableOptions, type DurableResult } from './durable/durable.ts';
 import { benchExpiry, type ExpiryOptions, type ExpiryResult } from './expiry.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
@@ -10,7 +12,7 @@ import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } 
 type CoreBenchOptions = Parameters<typeof benchCore>[0];
 type CoreBenchResult = Awaited<ReturnType<typeof benchCore>>;
 
-export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry', 'durable'] as const;
+export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry', 'durable', 'storm', 'fairness'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface SuiteOptions {
@@ -32,6 +34,9 @@ export interface SuiteOptions {
   readonly expiry: Pick<ExpiryOptions, 'probes' | 'holds' | 'repeats'>;
   /** Further options for `holdfast serve`, where the benchmark chooses the store; where the stores go; and sizes. */
   readonly durable: Pick<DurableOptions, 'patterns' | 'serve' | 'under' | 'steady' | 'startSkus'>;
+  /** How many come at once, and how long hoarders hammer. */
+  readonly storm: Pick<StormOptions, 'connections' | 'seconds' | 'storms'>;
+  readonly fairness: Pick<FairnessOptions, 'hoarders' | 'connectionsEach' | 'buyers' | 'seconds'>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -52,6 +57,8 @@ export interface Report {
   readonly wire?: WireResult['wire'] & Headline & { readonly books: WireResult['books'] };
   readonly expiry?: ExpiryResult & Watched;
   readonly durable?: DurableResult & Watched;
+  readonly storm?: StormResult & Watched;
+  readonly fairness?: FairnessResult & Watched;
 }
 
 interface Headline {
@@ -116,6 +123,16 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
     // A disk that is none makes every sync free.
     Object.assign(results, { durable: { ...result, trusted: result.trusted && result.disk.real } });
   }
+  const { server } = options;
+  const crowd = { server, onProgress: (text: string) => onProgress?.(text) };
+  if (has('storm')) {
+    const run = () => benchStorm({ ...options.storm, ...crowd });
+    Object.assign(results, { storm: verified('storm', await watched(run)) });
+  }
+  if (has('fairness')) {
+    const run = () => benchFairness({ ...options.fairness, ...crowd });
+    Object.assign(results, { fairness: verified('fairness', await watched(run)) });
+  }
   const { steal, others } = judge(before, readCpu());
   return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
 }
@@ -151,12 +168,16 @@ async function inFreshThread<T extends object>(file: string, name: string, task:
 }
 
 function verified<T extends { readonly verified: boolean }>(part: Part, result: T): T {
-  if (!result.verified) throw new Error(`The ${part} benchmark found its own result to be wrong.`);
+  if (!result.verified) {
+    throw new Error(`The ${part} benchmark found its own result to be wrong: ${JSON.stringify(result)}`);
+  }
   return result;
 }
 
 function watchesOf(results: Pick<Report, Part>): Watched[] {
-  const { codec, ring, core, wire, expiry, durable } = results;
+  const { codec, ring, core, wire, expiry, durable, storm, fairness } = results;
   const patterns = (Object.keys(PATTERNS) as PatternName[]).map((name) => wire?.[name]);
-  return [codec, ring, core, ...patterns, expiry, durable].filter((result) => result !== undefined);
+  return [codec, ring, core, ...patterns, expiry, durable, storm, fairness].filter(
+    (result) => result !== undefined,
+  );
 }

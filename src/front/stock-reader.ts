@@ -4,7 +4,7 @@ import type { SkuStock } from '../metrics/collector.ts';
 import { type HotSku, hottestSkus } from '../shard/hot-skus.ts';
 import type { EngineMemory } from '../shard/memory.ts';
 import { Call } from './call.ts';
-import type { Caller } from './caller.ts';
+import { SERVER_ITSELF } from './caller.ts';
 import type { Front } from './front.ts';
 
 /** However often somebody asks, SKUs are read no more often than this. */
@@ -13,17 +13,6 @@ const FRESH_MS = 1000;
 const WAIT_MS = 200;
 /** So many more are read than are told, since names that nobody ever stocked may be among the hot ones. */
 const SPARE = 2;
-/** Nobody's holds; stock may be read by everybody. */
-const SCRAPER: Caller = {
-  holder: 'metrics',
-  holderLo: 0,
-  holderHi: 0,
-  scopes: 0,
-  admin: false,
-  vip: true,
-  anonymous: false,
-};
-
 /** Reads the stock of the SKUs that commands name most, by READ commands like anybody's. */
 export class StockReader {
   private readonly front: Front;
@@ -67,7 +56,7 @@ export class StockReader {
     const reads = this.hot.map(
       ({ sku }) =>
         new Promise<void>((resolve) => {
-          new Call(front, SCRAPER).run([Op.READ, 1, sku], ([, status, available, held, sold]) => {
+          new Call(front, SERVER_ITSELF).run([Op.READ, 1, sku], ([, status, available, held, sold]) => {
             if (status === Status.OK) known.set(sku, { sku, available, held, sold } as SkuStock);
             else if (status === Status.UNKNOWN_SKU) known.delete(sku);
             resolve();

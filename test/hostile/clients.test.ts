@@ -5,7 +5,7 @@ import { MAX_BACKPRESSURE_BYTES } from '../../protocol/limits.ts';
 import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
-import { resourcesOf, victim } from './fixtures.ts';
+import { victim } from './fixtures.ts';
 
 const target = victim({ settings: { maxConnections: 2000 } });
 /** In a moment of overload a command may be told to come again, which is an answer too. */
@@ -45,7 +45,7 @@ describe('a client that does not read', () => {
     ['text', frame(1, Buffer.from('["READ",1,"prize"]'))],
     ['pings', frame(9, new Uint8Array(125))],
   ])('and sends %s is closed at the limit, while others are served', async (_what, bytes) => {
-    const before = resourcesOf(target.server.process).rssMb;
+    const before = target.resources().rssMb;
     const socket = await deafSocket();
     let closed = false;
     socket.on('close', () => {
@@ -61,12 +61,12 @@ describe('a client that does not read', () => {
     }
     socket.resume();
     await expect.poll(() => closed).toBe(true);
-    expect(resourcesOf(target.server.process).rssMb - before).toBeLessThan(64);
+    expect(target.resources().rssMb - before).toBeLessThan(64);
     await other.close();
   });
 
   it('a hundred of them at once take no more than their limits', async () => {
-    const before = resourcesOf(target.server.process).rssMb;
+    const before = target.resources().rssMb;
     const sockets = await Promise.all(Array.from({ length: 100 }, deafSocket));
     const bytes = frame(2, COMMANDS);
     for (let i = 0; i < 40; i++) {
@@ -76,7 +76,7 @@ describe('a client that does not read', () => {
     const other = await RawClient.connect(target.server.url);
     expect(SERVED).toContain((await other.call(Op.READ, 'prize'))[0]);
     await other.close();
-    const growth = resourcesOf(target.server.process).rssMb - before;
+    const growth = target.resources().rssMb - before;
     expect(growth).toBeLessThan((100 * MAX_BACKPRESSURE_BYTES) / 2 ** 20 + 64);
     for (const socket of sockets) socket.destroy();
   });
@@ -84,7 +84,7 @@ describe('a client that does not read', () => {
 
 describe('a client that goes without a word', () => {
   it('leaves nothing behind, in whatever state it was', async () => {
-    const before = resourcesOf(target.server.process).descriptors;
+    const before = target.resources().descriptors;
     const ways: ((socket: Socket) => void)[] = [
       (socket) => socket.resetAndDestroy(),
       (socket) => {
@@ -103,6 +103,6 @@ describe('a client that goes without a word', () => {
     ];
     const sockets = await Promise.all(Array.from({ length: 200 }, deafSocket));
     for (const [i, socket] of sockets.entries()) (ways[i % ways.length] as (one: Socket) => void)(socket);
-    await expect.poll(() => resourcesOf(target.server.process).descriptors).toBeLessThanOrEqual(before);
+    await expect.poll(() => target.resources().descriptors).toBeLessThanOrEqual(before);
   });
 });

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect } from 'vitest';
+import { type Resources, resourcesOf } from '../../perf/crowd/resources.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import type { Settings } from '../../src/runtime/settings.ts';
@@ -15,26 +15,13 @@ const PATIENCE_MS = 20_000;
 /** Until sockets that tests have left are closed. */
 const SETTLE_MS = 15_000;
 const POLL_MS = 50;
-const PAGE_BYTES = 4096;
 export const UNITS = 10;
-
-export interface Resources {
-  readonly rssMb: number;
-  readonly descriptors: number;
-}
-
-/** What a process has at the moment. */
-export function resourcesOf({ pid }: { pid?: number | undefined }): Resources {
-  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-  return {
-    rssMb: Math.round((pages * PAGE_BYTES) / 2 ** 20),
-    descriptors: readdirSync(`/proc/${pid}/fd`).length,
-  };
-}
 
 export interface Victim {
   /** Set while tests run. */
   server: ServerProcess;
+  /** What it has at the moment. */
+  resources(): Resources;
   /** Bytes on a new TCP connection; resolves to what came back until it was quiet for a moment, or closed. */
   ask(bytes: string | Uint8Array): Promise<Answer>;
 }
@@ -56,7 +43,10 @@ export interface VictimOptions {
  * are right, its memory and its descriptors are back, it wrote no error, and it ends with 0.
  */
 export function victim({ settings, token }: VictimOptions = {}): Victim {
-  const target = { ask: (bytes) => ask(target.server.port, bytes) } as Victim;
+  const target = {
+    ask: (bytes) => ask(target.server.port, bytes),
+    resources: () => resourcesOf(target.server.process.pid ?? -1),
+  } as Victim;
   let before: Resources;
   const authorization = (): HeadersInit =>
     token === undefined ? {} : { authorization: `Bearer ${token()}` };
@@ -68,16 +58,16 @@ export function victim({ settings, token }: VictimOptions = {}): Victim {
     expect((await client.call(Op.STOCK, 'prize', StockMode.TOTAL, UNITS))[0]).toBe(Status.OK);
     await client.close();
     await inspect();
-    before = resourcesOf(target.server.process);
+    before = target.resources();
   });
 
   afterAll(async () => {
     const { server } = target;
     const deadline = performance.now() + SETTLE_MS;
-    while (resourcesOf(server.process).descriptors > before.descriptors && performance.now() < deadline)
+    while (target.resources().descriptors > before.descriptors && performance.now() < deadline)
       await sleep(POLL_MS);
-    expect(resourcesOf(server.process).descriptors).toBeLessThanOrEqual(before.descriptors);
-    expect(resourcesOf(server.process).rssMb - before.rssMb).toBeLessThan(MOST_GROWTH_MB);
+    expect(target.resources().descriptors).toBeLessThanOrEqual(before.descriptors);
+    expect(target.resources().rssMb - before.rssMb).toBeLessThan(MOST_GROWTH_MB);
     const client = await RawClient.connect(server.url, undefined, protocols());
     const [status, , , , total] = await client.call(Op.READ, 'prize');
     expect([status, total]).toEqual([Status.OK, UNITS]);

@@ -1,6 +1,6 @@
 import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { resourcesOf, victim } from './fixtures.ts';
+import { victim } from './fixtures.ts';
 
 const target = victim();
 
@@ -200,7 +200,7 @@ describe('a client that asks and asks and never reads', () => {
     ['a refusal', get('/nowhere')],
     ['a refused upgrade', get('/v1/ws?token=x', UPGRADE + KEY)],
   ])('is closed, and keeps no memory: %s', async (_, request) => {
-    const before = resourcesOf(target.server.process).rssMb;
+    const before = target.resources().rssMb;
     const socket = createConnection(target.server.port, '127.0.0.1');
     const many = request.repeat(Math.ceil(65_536 / request.length));
     let closed = false;
@@ -216,7 +216,7 @@ describe('a client that asks and asks and never reads', () => {
     }
     socket.resume();
     await expect.poll(() => closed).toBe(true);
-    expect(resourcesOf(target.server.process).rssMb - before).toBeLessThan(64);
+    expect(target.resources().rssMb - before).toBeLessThan(64);
   });
 
   it('while one who reads late gets all that was asked for in one go', async () => {

@@ -43,6 +43,9 @@ describe('the bench command', () => {
     expect(journal.keyed.events).toBeGreaterThan(journal.keyed.holds);
     expect(start.startMs).toBeGreaterThan(start.recoveryMs);
     if (redis !== null) expect(redis.always.commandsPerSecond).toBeGreaterThan(0);
+    expect(report.storm).toMatchObject({ connections: 300, verified: true, books: { violations: 0 } });
+    expect(report.fairness).toMatchObject({ oversold: 0, leaked: 0, lost: 0, verified: true });
+    expect(report.fairness.hoarded.most).toBe(2);
     expect(report.targets).toHaveLength(16);
     expect(report.limits).toHaveLength(11);
   });
@@ -55,7 +58,7 @@ describe('the bench command', () => {
   });
 
   it.each([
-    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire, expiry, durable/],
+    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire, expiry, durable, storm, fairness/],
     [['--repeats', '0'], /whole number from 1/],
     [['--seconds', 'long'], /number above 0/],
     [['--unheard-of'], /unknown option/],
