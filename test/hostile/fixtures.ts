@@ -24,6 +24,8 @@ export interface Victim {
   resources(): Resources;
   /** Bytes on a new TCP connection; resolves to what came back until it was quiet for a moment, or closed. */
   ask(bytes: string | Uint8Array): Promise<Answer>;
+  /** The same until the server closes the connection, however quiet it is. */
+  askUntilClosed(bytes: string | Uint8Array): Promise<Answer>;
 }
 
 export interface Answer {
@@ -44,7 +46,8 @@ export interface VictimOptions {
  */
 export function victim({ settings, token }: VictimOptions = {}): Victim {
   const target = {
-    ask: (bytes) => ask(target.server.port, bytes),
+    ask: (bytes) => ask(target.server.port, bytes, QUIET_MS),
+    askUntilClosed: (bytes) => ask(target.server.port, bytes, PATIENCE_MS),
     resources: () => resourcesOf(target.server.process.pid ?? -1),
   } as Victim;
   let before: Resources;
@@ -88,7 +91,7 @@ export function victim({ settings, token }: VictimOptions = {}): Victim {
 
 const QUIET_MS = 50;
 
-function ask(port: number, bytes: string | Uint8Array): Promise<Answer> {
+function ask(port: number, bytes: string | Uint8Array, quietMs: number): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const socket: Socket = createConnection(port, '127.0.0.1', () => socket.write(bytes));
     let text = '';
@@ -106,7 +109,7 @@ function ask(port: number, bytes: string | Uint8Array): Promise<Answer> {
     socket.on('data', (data) => {
       text += data.toString('latin1');
       clearTimeout(quiet);
-      quiet = setTimeout(() => done(false), QUIET_MS);
+      quiet = setTimeout(() => done(false), quietMs);
     });
     // A connection that is reset was closed, too.
     socket.on('error', () => {});
