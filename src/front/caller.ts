@@ -16,6 +16,8 @@ export interface Caller {
   readonly vip: boolean;
   /** Nobody knows who it is: limits go by its address. */
   readonly anonymous: boolean;
+  /** Of an HTTP request, words of the client's address, see ClientAddresses; a connection knows its own already. */
+  readonly address?: readonly [lo: number, hi: number];
 }
 
 /** The server itself, for whoever may ask it: nobody's holds, and no limits of admission. */
@@ -77,4 +79,5 @@ export function identify(connection: Connection, caller: Caller): void {
   connection.auditOps = caller.admin ? ON_HOLDS | ~opsOf(caller.scopes & ~Scope.ADMIN) : 0;
   connection.vip = caller.vip;
   connection.anonymous = caller.anonymous;
+  if (caller.address !== undefined) [connection.addressLo, connection.addressHi] = caller.address;
 }

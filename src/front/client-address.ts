@@ -1,3 +1,4 @@
+import type uWS from 'uWebSockets.js';
 import { createHmac } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 
@@ -5,7 +6,7 @@ import { BlockList, isIP } from 'node:net';
 const NETWORK_BYTES = 8;
 /** In front of an IPv4 address that came over IPv6. */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
-/** Longest X-Forwarded-For that is looked at: a proxy adds to what a client sends. */
+/** What is looked at of X-Forwarded-For, from its end: proxies add to what a client sends. */
 const MAX_FORWARDED_LENGTH = 4096;
 
 /** Tells where a client comes from, which is not where its socket comes from behind a proxy. */
@@ -28,8 +29,11 @@ export class ClientAddresses {
    */
   of(socket: ArrayBuffer, forwarded: string): string {
     let address = textOf(new Uint8Array(socket));
-    if (this.trusted !== undefined && forwarded.length <= MAX_FORWARDED_LENGTH) {
-      const hops = forwarded === '' ? [] : forwarded.split(',').map((hop) => hop.trim());
+    if (this.trusted !== undefined && forwarded !== '') {
+      const hops = forwarded
+        .slice(-MAX_FORWARDED_LENGTH)
+        .split(',')
+        .map((hop) => hop.trim());
       while (hops.length > 0 && this.isTrusted(address)) {
         const before = hops.pop() as string;
         // What is no address was not written by a proxy that can be trusted.
@@ -39,6 +43,17 @@ export class ClientAddresses {
     }
     this.hash(address);
     return address;
+  }
+
+  /** The same of a request. Lines of X-Forwarded-For count as one, since some proxies add a line of their own to that of a client. */
+  ofRequest(res: uWS.HttpResponse, req: uWS.HttpRequest): string {
+    const lines: string[] = [];
+    if (this.trusted !== undefined) {
+      req.forEach((name, value) => {
+        if (name === 'x-forwarded-for') lines.push(value);
+      });
+    }
+    return this.of(res.getRemoteAddress(), lines.join(','));
   }
 
   private isTrusted(address: string): boolean {

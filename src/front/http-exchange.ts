@@ -14,6 +14,7 @@ import {
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
 import { allows, anybody, type Caller, callerOf } from './caller.ts';
+import type { ClientAddresses } from './client-address.ts';
 import { bearerOf, challenge, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
@@ -29,6 +30,7 @@ export interface HttpDoor {
   readonly front: Front;
   readonly holders: HolderHash;
   readonly mayUse: OriginCheck;
+  readonly addresses: ClientAddresses;
   /** Missing where there is no authentication. */
   readonly check: TokenCheck | undefined;
   /** Takes what is worth a line in the log. */
@@ -52,6 +54,7 @@ export class Exchange {
   /** Such a request is not carried out, and its connection is closed. */
   private readonly badFraming: boolean;
   /** Whose deed the answer tells of, where it is an administrator's. */
+  private readonly address: readonly [lo: number, hi: number];
   private deed: Identity | undefined;
   private done = false;
   private bodyText: string | undefined;
@@ -69,6 +72,8 @@ export class Exchange {
     this.named = req.getHeader('x-holdfast-holder');
     this.inUrl = tokenInUrl(req.getQuery());
     this.badFraming = isBadlyFramed(req);
+    door.addresses.ofRequest(res, req);
+    this.address = [door.addresses.lo, door.addresses.hi];
     res.onAborted(() => {
       this.done = true;
     });
@@ -86,7 +91,7 @@ export class Exchange {
     } else if (this.inUrl !== undefined) {
       this.problem(400, 'MALFORMED', this.inUrl);
     } else if (check === undefined) {
-      then(anybody(this.named || ANONYMOUS, this.named !== '', holders));
+      then({ ...anybody(this.named || ANONYMOUS, this.named !== '', holders), address: this.address });
     } else {
       void this.authenticate(check, needed, then, quiet);
     }
@@ -115,7 +120,7 @@ export class Exchange {
       return;
     }
     if (this.done) return;
-    const caller = callerOf(identity, this.door.holders);
+    const caller = { ...callerOf(identity, this.door.holders), address: this.address };
     if (allows(identity.scopes, needed)) {
       // What any scope but that one allows is no deed of an administrator, except to look at the holds of others.
       const byOther = needed !== Scope.HOLD && allows(identity.scopes & ~Scope.ADMIN, needed);

@@ -21,7 +21,7 @@ export interface UpgradeOptions {
   /** Open WebSockets of all fronts, and how many there may be. */
   count: SocketCount;
   maxConnections: number;
-  addresses: ClientAddresses;
+  readonly addresses: ClientAddresses;
   arrivals: Arrivals;
   log: Log;
 }
@@ -49,7 +49,7 @@ export function upgrade(
 ): void {
   const { front, holders, count, maxConnections, authenticated, mayUse, addresses, arrivals } = options;
   const { counters } = front;
-  const address = addresses.of(res.getRemoteAddress(), req.getHeader('x-forwarded-for'));
+  const address = addresses.ofRequest(res, req);
   const { lo, hi } = addresses;
   const counted = isLimited(address, authenticated);
   const refusal = counted ? arrivals.arrive(lo, hi) : Arrival.OK;

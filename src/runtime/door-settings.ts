@@ -104,7 +104,7 @@ export const DOOR_ROWS: Readonly<Record<keyof DoorSettings, Row<Partial<DoorSett
     'WebSocket connections of one address (IPv6: /64) at once; without an auth key this machine has no such limit, nor the next two',
   ),
   maxHandshakes: count('a second', 1, 1_000_000, 5000, 'WebSocket handshakes, twice as many in one go'),
-  maxHandshakesPerAddress: count('a second', 1, 1_000_000, 50, 'the same from one address (IPv6: /64)'),
+  maxHandshakesPerAddress: count('a second', 1, 1_000_000, 128, 'the same from one address (IPv6: /64)'),
   idleTimeoutMs: duration(
     12_000,
     900_000,

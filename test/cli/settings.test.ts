@@ -104,7 +104,7 @@ test('the defaults are those that are documented', () => {
     adminHost: '127.0.0.1',
     maxConnectionsPerAddress: 256,
     maxHandshakes: 5000,
-    maxHandshakesPerAddress: 50,
+    maxHandshakesPerAddress: 128,
     idleTimeoutMs: 120_000,
     trustedProxies: [],
   } satisfies Settings);

@@ -9,7 +9,7 @@ import { Shard } from '../../src/shard/shard.ts';
 import { makeMemory, NOW, work } from './fixtures.ts';
 
 const holders = new HolderHash(new Uint8Array(32));
-const ANN = anybody('ann', true, holders);
+const ANN: Caller = { ...anybody('ann', true, holders), address: [7, 8] };
 const BOB = anybody('bob', true, holders);
 
 function setUp() {
@@ -29,6 +29,7 @@ describe('a command of the server itself', () => {
     const { front, turn } = setUp();
     const replies: unknown[][] = [];
     new Call(front, ANN).run([Op.STOCK, 9, 'pen', StockMode.TOTAL, 10], (reply) => replies.push(reply));
+    expect(front.connections.at(0)).toMatchObject({ holder: 'ann', addressLo: 7, addressHi: 8 });
     expect([replies, front.connections.count]).toEqual([[], 1]);
     turn();
     expect(replies).toEqual([[9, Status.OK, 10, 0, 0, 10]]);

@@ -30,6 +30,11 @@ describe('a client behind proxies', () => {
     expect(found.replace(/(^|:)(0(:|$))+/, '::')).toBe(expected.replace(/(^|:)(0(:|$))+/, '::'));
   });
 
+  it('is told by the end of a long line, which the proxies wrote', () => {
+    const forwarded = `${'1.2.3.4, '.repeat(2000)}198.51.100.1`;
+    expect(new ClientAddresses(PROXIES, SECRET).of(bytesOf('10.1.2.3'), forwarded)).toBe('198.51.100.1');
+  });
+
   it('is its socket where no proxy is trusted', () => {
     expect(new ClientAddresses([], SECRET).of(bytesOf('10.1.2.3'), '198.51.100.1')).toBe('10.1.2.3');
   });

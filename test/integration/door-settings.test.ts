@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request as plain } from 'node:http';
 import { get, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,11 +161,33 @@ describe('arrivals', () => {
     await Promise.all([...clients.slice(1), again].map((client) => client?.close()));
   });
 
+  it('are told apart by the last line of X-Forwarded-For, whatever a client wrote into one of its own', async () => {
+    const { port } = await start({
+      ...ASKS_FOR_TOKENS,
+      maxHandshakesPerAddress: 1,
+      trustedProxies: ['127.0.0.1'],
+    });
+    const ask = (own: string, added: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const headers = ['connection', 'Upgrade', 'upgrade', 'websocket', 'sec-websocket-version', '13'];
+        const key = ['sec-websocket-key', 'dGhlIHNhbXBsZSBub25jZQ==', 'host', '127.0.0.1'];
+        const lines = ['x-forwarded-for', own, 'x-forwarded-for', added];
+        const asked = plain({ port, path: '/v1/ws?holder=bad', headers: [...headers, ...key, ...lines] });
+        asked.once('error', reject);
+        asked.once('response', (response) => resolve(response.resume().statusCode));
+        asked.end();
+      });
+    const statuses = [];
+    for (const own of ['198.51.100.1', '198.51.100.2', '198.51.100.3'])
+      statuses.push(await ask(own, '203.0.113.9'));
+    statuses.push(await ask('198.51.100.1', '203.0.113.10'));
+    expect(statuses).toEqual([400, 400, 429, 400]);
+  });
+
   it('are limited by handshakes of an address, and told when to try again', async () => {
     const { httpUrl } = await start({ ...ASKS_FOR_TOKENS, maxHandshakesPerAddress: 1 });
     const upgrade = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' };
     const headers = { ...upgrade, 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
-    const { request: plain } = await import('node:http');
     const ask = () =>
       new Promise<[number | undefined, string | undefined]>((resolve, reject) => {
         const asked = plain(`${httpUrl}/v1/ws?holder=bad`, { headers });
