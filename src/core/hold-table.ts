@@ -128,10 +128,10 @@ export class HoldTable {
       this.f64[record / 2 + Hold.ENDS_F64] = this.f64[Header.NOW_F64] as number;
     const head = state === HoldState.CONFIRMED ? Header.SOLD_HEAD : Header.ENDED_HEAD;
     if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) + 1;
-    i32[record + Hold.LANE_NEXT] = 0;
+    i32[record + Hold.PILE_NEXT] = 0;
     const tail = i32[head + 1] as number;
     if (tail === 0) i32[head] = slot + 1;
-    else i32[this.at(tail - 1) + Hold.LANE_NEXT] = slot + 1;
+    else i32[this.at(tail - 1) + Hold.PILE_NEXT] = slot + 1;
     i32[head + 1] = slot + 1;
   }
 
@@ -149,7 +149,7 @@ export class HoldTable {
   private shift(head: number, first: number): number {
     const i32 = this.i32;
     if (head === Header.ENDED_HEAD) i32[Header.ENDED_COUNT] = (i32[Header.ENDED_COUNT] as number) - 1;
-    const next = i32[this.at(first - 1) + Hold.LANE_NEXT] as number;
+    const next = i32[this.at(first - 1) + Hold.PILE_NEXT] as number;
     i32[head] = next;
     if (next === 0) i32[head + 1] = 0;
     return first - 1;

@@ -6,10 +6,10 @@ import {
   Hold,
   Holder,
   Key,
-  LANE_STRIDE,
-  LANES,
   LOOSE,
   layoutSegment,
+  PILE_STRIDE,
+  PILES,
   SKU_COUNTED,
   SKU_LIMITED,
   Sku,
@@ -207,19 +207,19 @@ function checkSkus(segment: SegmentTables, say: (what: string) => never): void {
     const record = skus.at(sku);
     const nameBytes = skus.nameBytes(sku);
     if (nameBytes < 1 || nameBytes > MAX_SKU_BYTES) say(`the name of SKU ${sku} has ${nameBytes} bytes`);
-    for (let lane = 0; lane < LANES; lane++) {
-      const words = record + Sku.LANES + lane * LANE_STRIDE;
+    for (let pile = 0; pile < PILES; pile++) {
+      const words = record + Sku.PILES + pile * PILE_STRIDE;
       if (!isLink(i32[words] as number, used) || !isLink(i32[words + 1] as number, used))
-        say(`lane ${lane} of SKU ${sku} leads nowhere`);
+        say(`pile ${pile} of SKU ${sku} leads nowhere`);
     }
     const earliest = i32[record + Sku.LOOSE_EARLIEST] as number;
     if (!isLink(i32[record + Sku.LOOSE] as number, used) || !isLink(earliest, used))
       say(`the loose holds of SKU ${sku} lead nowhere`);
     if (earliest !== 0 && !isLoose(segment, earliest - 1, sku))
       say(`the earliest of the loose holds of SKU ${sku} is none of them`);
-    const tail = i32[record + Sku.LANES + 1] as number;
-    if (tail !== 0 && !((f64[record / 2 + Sku.LANE_BOUND_F64] as number) >= holds.endsAt(tail - 1)))
-      say(`the bound of the first lane of SKU ${sku} is too early`);
+    const tail = i32[record + Sku.PILES + 1] as number;
+    if (tail !== 0 && !((f64[record / 2 + Sku.PILE_BOUND_F64] as number) >= holds.endsAt(tail - 1)))
+      say(`the bound of the first pile of SKU ${sku} is too early`);
     const limited =
       (i32[record + Sku.MAX_PER_HOLD] as number) |
       (i32[record + Sku.MAX_PER_HOLDER] as number) |
@@ -251,11 +251,11 @@ function checkHolds(segment: SegmentTables, say: (what: string) => never): void 
     const latest = state === HoldState.HELD ? created + MAX_HOLD_LIFE_MS : now;
     if (!(created >= 0 && created <= now && ends >= created && ends <= latest))
       say(`the hold in slot ${slot} is from ${created} to ${ends}, and the time is ${now}`);
-    if (!isLink(i32[hold + Hold.LANE_NEXT] as number, used)) say(`slot ${slot} leads nowhere`);
+    if (!isLink(i32[hold + Hold.PILE_NEXT] as number, used)) say(`slot ${slot} leads nowhere`);
     if (state === HoldState.HELD) {
-      const lane = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
-      if (lane > LOOSE) say(`the hold in slot ${slot} is in lane ${lane}`);
-      if (!isLink(i32[hold + Hold.LANE_PREV] as number, used)) say(`slot ${slot} leads nowhere`);
+      const pile = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
+      if (pile > LOOSE) say(`the hold in slot ${slot} is in pile ${pile}`);
+      if (!isLink(i32[hold + Hold.PILE_PREV] as number, used)) say(`slot ${slot} leads nowhere`);
       const key = i32[hold + Hold.KEY_ENTRY] as number;
       if (key < -1 || key >= keyFresh) say(`the hold in slot ${slot} has key ${key}`);
     }

@@ -5,10 +5,10 @@ import {
   Header,
   Hold,
   Key,
-  LANE_STRIDE,
-  LANES,
   LOOSE,
   layoutSegment,
+  PILE_STRIDE,
+  PILES,
   SKU_COUNTED,
   Sku,
 } from './layout.ts';
@@ -31,7 +31,7 @@ const MOST_VIOLATIONS = 100;
 
 /**
  * Checks the invariant `available + held + sold = total`, none negative, for every SKU, and all that the tables know
- * twice: units held against open holds, lanes, wheel, queues, keys, units per holder. Reads the whole segment: some 60 ns a hold.
+ * twice: units held against open holds, piles, wheel, queues, keys, units per holder. Reads the whole segment: some 60 ns a hold.
  */
 export function inspectSegment(segment: SegmentTables): Inspection {
   const { i32 } = segment.memory;
@@ -52,7 +52,7 @@ export function inspectSegment(segment: SegmentTables): Inspection {
   };
   const heldOf = new Float64Array(skus.count);
   const soldOf = new Float64Array(skus.count);
-  const inLanes = new Int32Array(skus.count);
+  const inPiles = new Int32Array(skus.count);
   let open = 0;
   for (let slot = 0; slot < holds.used; slot++) {
     const hold = holds.at(slot);
@@ -69,8 +69,8 @@ export function inspectSegment(segment: SegmentTables): Inspection {
     if (state === HoldState.HELD) {
       open++;
       heldOf[sku] = (heldOf[sku] as number) + quantity;
-      const lane = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
-      if (lane <= LOOSE) inLanes[sku] = (inLanes[sku] as number) + 1;
+      const pile = ((i32[hold + Hold.META] as number) >> 4) & 0x0f;
+      if (pile <= LOOSE) inPiles[sku] = (inPiles[sku] as number) + 1;
     } else if (state === HoldState.CONFIRMED) {
       soldOf[sku] = (soldOf[sku] as number) + quantity - returned;
     } else if (state !== HoldState.RELEASED && state !== HoldState.EXPIRED) {
@@ -96,7 +96,7 @@ export function inspectSegment(segment: SegmentTables): Inspection {
     // Confirmed holds are forgotten in time, units sold are not: the holds may know of fewer.
     if ((soldOf[sku] as number) > sold)
       say(`SKU ${sku}: its confirmed holds have ${soldOf[sku]} units; ${books}`);
-    checkLanes(segment, sku, inLanes[sku] as number, say);
+    checkPiles(segment, sku, inPiles[sku] as number, say);
   }
   checkHolders(segment, say);
   checkQueues(segment, open, say);
@@ -104,7 +104,7 @@ export function inspectSegment(segment: SegmentTables): Inspection {
   return found;
 }
 
-function checkLanes(
+function checkPiles(
   segment: SegmentTables,
   sku: number,
   expected: number,
@@ -114,42 +114,42 @@ function checkLanes(
   const { holds } = segment;
   const record = segment.skus.at(sku);
   let linked = 0;
-  for (let lane = 0; lane < LANES; lane++) {
+  for (let pile = 0; pile < PILES; pile++) {
     let previous = 0;
-    let slot = i32[record + Sku.LANES + lane * LANE_STRIDE] as number;
+    let slot = i32[record + Sku.PILES + pile * PILE_STRIDE] as number;
     while (slot !== 0 && linked <= expected) {
       linked++;
       const hold = holds.at(slot - 1);
-      if (i32[hold + Hold.LANE_PREV] !== previous)
-        say(`SKU ${sku}: lane ${lane} is not linked back at slot ${slot - 1}`);
-      if (!isInLane(segment, slot - 1, sku, lane)) say(`SKU ${sku}: lane ${lane} has slot ${slot - 1} in it`);
+      if (i32[hold + Hold.PILE_PREV] !== previous)
+        say(`SKU ${sku}: pile ${pile} is not linked back at slot ${slot - 1}`);
+      if (!isInPile(segment, slot - 1, sku, pile)) say(`SKU ${sku}: pile ${pile} has slot ${slot - 1} in it`);
       if (previous !== 0 && holds.endsAt(previous - 1) > holds.endsAt(slot - 1)) {
-        say(`SKU ${sku}: lane ${lane} descends at slot ${slot - 1}`);
+        say(`SKU ${sku}: pile ${pile} descends at slot ${slot - 1}`);
       }
       previous = slot;
-      slot = i32[hold + Hold.LANE_NEXT] as number;
+      slot = i32[hold + Hold.PILE_NEXT] as number;
     }
-    if (i32[record + Sku.LANES + lane * LANE_STRIDE + 1] !== previous)
-      say(`SKU ${sku}: lane ${lane} ends elsewhere than at its tail`);
+    if (i32[record + Sku.PILES + pile * PILE_STRIDE + 1] !== previous)
+      say(`SKU ${sku}: pile ${pile} ends elsewhere than at its tail`);
   }
   let previous = 0;
   let slot = i32[record + Sku.LOOSE] as number;
   while (slot !== 0 && linked <= expected) {
     linked++;
     const hold = holds.at(slot - 1);
-    if (i32[hold + Hold.LANE_PREV] !== previous)
+    if (i32[hold + Hold.PILE_PREV] !== previous)
       say(`SKU ${sku}: the loose holds are not linked back at slot ${slot - 1}`);
-    if (!isInLane(segment, slot - 1, sku, LOOSE)) say(`SKU ${sku}: slot ${slot - 1} is with the loose holds`);
+    if (!isInPile(segment, slot - 1, sku, LOOSE)) say(`SKU ${sku}: slot ${slot - 1} is with the loose holds`);
     previous = slot;
-    slot = i32[hold + Hold.LANE_NEXT] as number;
+    slot = i32[hold + Hold.PILE_NEXT] as number;
   }
-  if (linked !== expected) say(`SKU ${sku}: its lanes have ${linked} holds, and ${expected} should be there`);
+  if (linked !== expected) say(`SKU ${sku}: its piles have ${linked} holds, and ${expected} should be there`);
 }
 
-function isInLane(segment: SegmentTables, slot: number, sku: number, lane: number): boolean {
+function isInPile(segment: SegmentTables, slot: number, sku: number, pile: number): boolean {
   const { i32 } = segment.memory;
   const hold = segment.holds.at(slot);
-  const expected = (lane << 4) | HoldState.HELD;
+  const expected = (pile << 4) | HoldState.HELD;
   return i32[hold + Hold.SKU] === sku && ((i32[hold + Hold.META] as number) & 0xff) === expected;
 }
 
@@ -227,7 +227,7 @@ function checkQueues(segment: SegmentTables, open: number, say: (what: string) =
       if (!fits || state === HoldState.HELD)
         say(`slot ${slot - 1} in state ${state} waits with the ${name} holds`);
       last = slot;
-      slot = i32[holds.at(slot - 1) + Hold.LANE_NEXT] as number;
+      slot = i32[holds.at(slot - 1) + Hold.PILE_NEXT] as number;
     }
     if (i32[head + 1] !== last) say(`the queue of ${name} holds ends elsewhere than at its tail`);
   }

@@ -84,16 +84,16 @@ export const Sku = {
   SOLD: 2,
   /** Bytes of the name in the low byte, and the flags below. */
   NAME: 3,
-  /** Head and tail of the first lane; the second's lie LANE_STRIDE further on. */
-  LANES: 4,
-  /** No hold in the first lane ends later. */
-  LANE_BOUND_F64: 3,
+  /** Head and tail of the first pile; the second's lie PILE_STRIDE further on. */
+  PILES: 4,
+  /** No hold in the first pile ends later. */
+  PILE_BOUND_F64: 3,
   NAME_WORD: 8,
   TOTAL: 24,
   MAX_PER_HOLD: 25,
   MAX_PER_HOLDER: 26,
   MAX_TTL_MS: 27,
-  /** Head of the list of holds that fit no lane, and the earliest of them where it is known: slot + 1 both. */
+  /** Head of the list of holds that fit no pile, and the earliest of them where it is known: slot + 1 both. */
   LOOSE: 30,
   LOOSE_EARLIEST: 31,
   WORDS: 32,
@@ -102,9 +102,9 @@ export const Sku = {
 export const SKU_COUNTED = 0x100;
 /** Any of the limits is set. */
 export const SKU_LIMITED = 0x200;
-export const LANES = 2;
-export const LANE_STRIDE = 24;
-/** Stands for a lane in the record of a hold that fits none. */
+export const PILES = 2;
+export const PILE_STRIDE = 24;
+/** Stands for a pile in the record of a hold that fits none. */
 export const LOOSE = 2;
 
 /** A hold's record: one cache line. */
@@ -118,14 +118,14 @@ export const Hold = {
   /** Units held; of a confirmed hold, units sold. */
   QUANTITY: 7,
   RETURNED: 8,
-  /** generation << 8 | lane << 4 | state. */
+  /** generation << 8 | pile << 4 | state. */
   META: 9,
   /** Neighbours in the bucket as slot + 1; the last's next and the first's previous are ~bucket. */
   WHEEL_NEXT: 10,
   WHEEL_PREV: 11,
-  /** Next in the lane; once ended, next in the queue of ended or sold holds. */
-  LANE_NEXT: 12,
-  LANE_PREV: 13,
+  /** Next in the pile; once ended, next in the queue of ended or sold holds. */
+  PILE_NEXT: 12,
+  PILE_PREV: 13,
   HOLDER_ENTRY: 14,
   KEY_ENTRY: 15,
   WORDS: 16,

@@ -321,11 +321,11 @@ export class Replayer extends SegmentState {
   }
 
   protected override schedule(record: number, slot: number): void {
-    this.enlane(record, slot);
+    this.linkPile(record, slot);
   }
 
   protected override unschedule(record: number, slot: number): void {
-    this.unlane(record, slot);
+    this.unlinkPile(record, slot);
   }
 }
 

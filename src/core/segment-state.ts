@@ -53,14 +53,14 @@ export class SegmentState extends SegmentTables {
     return done + this.keys.forget(budget - done);
   }
 
-  /** Loads the SKUs of the holds in `due`, and the holds behind them in their lanes, so that their cache misses overlap. */
+  /** Loads the SKUs of the holds in `due`, and the holds behind them in their piles, so that their cache misses overlap. */
   private touchDue(found: number): void {
     const { i32, due } = this;
     let sum = 0;
     for (let i = 0; i < found; i++) {
       const hold = this.holds.at(due[i] as number);
       sum ^= i32[this.skus.at(i32[hold + Hold.SKU] as number)] as number;
-      const next = i32[hold + Hold.LANE_NEXT] as number;
+      const next = i32[hold + Hold.PILE_NEXT] as number;
       if (next !== 0) sum ^= i32[this.holds.at(next - 1)] as number;
     }
     this.touched = sum;
@@ -211,24 +211,24 @@ export class SegmentState extends SegmentTables {
 
   /** Puts an open hold where its deadline belongs. */
   protected schedule(record: number, slot: number): void {
-    this.enlane(record, slot);
+    this.linkPile(record, slot);
     this.wheel.add(slot);
   }
 
   protected unschedule(record: number, slot: number): void {
-    this.unlane(record, slot);
+    this.unlinkPile(record, slot);
     this.wheel.remove(slot);
   }
 
-  protected enlane(record: number, slot: number): void {
-    const lane = this.lanes.add(record, slot);
+  protected linkPile(record: number, slot: number): void {
+    const pile = this.piles.add(record, slot);
     const meta = this.holds.at(slot) + Hold.META;
-    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (lane << 4);
+    this.i32[meta] = ((this.i32[meta] as number) & ~0xf0) | (pile << 4);
   }
 
-  protected unlane(record: number, slot: number): void {
+  protected unlinkPile(record: number, slot: number): void {
     const meta = this.i32[this.holds.at(slot) + Hold.META] as number;
-    this.lanes.remove(record, slot, (meta >> 4) & 0x0f);
+    this.piles.remove(record, slot, (meta >> 4) & 0x0f);
   }
 
   private uncount(hold: number, units: number): void {

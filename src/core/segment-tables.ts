@@ -3,7 +3,6 @@ import { assert } from '../base/assert.ts';
 import { HoldTable } from './hold-table.ts';
 import { HolderTable } from './holder-table.ts';
 import { KeyTable } from './key-table.ts';
-import { Lanes } from './lanes.ts';
 import {
   Fence,
   Header,
@@ -14,6 +13,7 @@ import {
   Sku,
   viewSegment,
 } from './layout.ts';
+import { Piles } from './piles.ts';
 import { SkuTable } from './sku-table.ts';
 import { Wheel } from './wheel.ts';
 
@@ -26,7 +26,7 @@ export class SegmentTables {
   readonly holds: HoldTable;
   readonly keys: KeyTable;
   readonly holders: HolderTable;
-  readonly lanes: Lanes;
+  readonly piles: Piles;
   readonly wheel: Wheel;
   readonly out = new Float64Array(12);
   holdLo = 0;
@@ -49,7 +49,7 @@ export class SegmentTables {
     this.holds = new HoldTable(this.memory, layout, options);
     this.keys = new KeyTable(this.memory, layout, options);
     this.holders = new HolderTable(this.memory, layout, options.holders);
-    this.lanes = new Lanes(this.memory, layout);
+    this.piles = new Piles(this.memory, layout);
     this.wheel = new Wheel(this.memory, layout);
   }
 
@@ -109,22 +109,22 @@ export class SegmentTables {
     return slot;
   }
 
-  /** Loads a SKU's record. Returns the last hold of its first lane, which a new one will be linked behind, or -1. */
+  /** Loads a SKU's record. Returns the last hold of its first pile, which a new one will be linked behind, or -1. */
   touchSku(sku: number): number {
-    return (this.i32[this.skus.at(sku) + Sku.LANES + 1] as number) - 1;
+    return (this.i32[this.skus.at(sku) + Sku.PILES + 1] as number) - 1;
   }
 
   touchHold(slot: number): void {
     this.touched ^= this.i32[this.holds.at(slot)] as number;
   }
 
-  /** Loads what a hold's end changes besides its record: the SKU, and the holds next to it in wheel and lane. */
+  /** Loads what a hold's end changes besides its record: the SKU, and the holds next to it in wheel and pile. */
   touchNeighbours(slot: number): void {
     const { i32 } = this;
     const hold = this.holds.at(slot);
     const records = this.holds.at(-1);
     let sum = i32[this.skus.at(i32[hold + Hold.SKU] as number)] as number;
-    for (let link = hold + Hold.WHEEL_NEXT; link <= hold + Hold.LANE_PREV; link++) {
+    for (let link = hold + Hold.WHEEL_NEXT; link <= hold + Hold.PILE_PREV; link++) {
       const next = i32[link] as number;
       if (next > 0) sum ^= i32[records + next * Hold.WORDS] as number;
     }

@@ -74,7 +74,7 @@ export class Segment extends SegmentState {
     const held = i32[record + Sku.HELD] as number;
     if (available < quantity) {
       if (quantity - available > held) return this.refuse(Status.SOLD_OUT, available);
-      this.lanes.earliestEnd(record, out, 1);
+      this.piles.earliestEnd(record, out, 1);
       return this.refuse(Status.HELD_OUT, available);
     }
     if (!this.holds.hasRoom()) return Status.HOLD_CAPACITY;
@@ -272,7 +272,7 @@ export class Segment extends SegmentState {
     this.out[4] = this.i32[record + Sku.MAX_PER_HOLD] as number;
     this.out[5] = this.i32[record + Sku.MAX_PER_HOLDER] as number;
     this.out[6] = this.i32[record + Sku.MAX_TTL_MS] as number;
-    this.lanes.earliestEnd(record, this.out, 7);
+    this.piles.earliestEnd(record, this.out, 7);
     return Status.OK;
   }
 
@@ -315,7 +315,7 @@ export class Segment extends SegmentState {
   private expireOverdue(record: number, quantity: number): void {
     for (let i = 0; i < MAX_OVERDUE; i++) {
       if ((this.i32[record + Sku.AVAILABLE] as number) >= quantity) return;
-      const slot = this.lanes.earliest(record);
+      const slot = this.piles.earliest(record);
       if (slot < 0 || !this.holds.isOver(slot, 0)) return;
       this.expire(slot);
     }

@@ -29,11 +29,11 @@ function describeHold(segment: Segment, slot: number): unknown[] {
   const { i32, f64 } = segment.memory;
   const hold = segment.holds.at(slot);
   const open = segment.holds.state(slot) === HoldState.HELD;
-  const { SKU, HOLDER_LO, HOLDER_HI, QUANTITY, RETURNED, LANE_NEXT, LANE_PREV } = Hold;
-  const links = open ? [LANE_NEXT, LANE_PREV] : [];
+  const { SKU, HOLDER_LO, HOLDER_HI, QUANTITY, RETURNED, PILE_NEXT, PILE_PREV } = Hold;
+  const links = open ? [PILE_NEXT, PILE_PREV] : [];
   const key = i32[hold + Hold.KEY_ENTRY] as number;
   return [
-    // Generation, lane and state in one.
+    // Generation, pile and state in one.
     i32[hold + Hold.META],
     ...[SKU, HOLDER_LO, HOLDER_HI, QUANTITY, RETURNED, ...links].map((word) => i32[hold + word]),
     f64[hold / 2 + Hold.ENDS_F64],
@@ -45,7 +45,7 @@ function describeHold(segment: Segment, slot: number): unknown[] {
 function queue(segment: Segment, head: number): number[] {
   const { i32 } = segment.memory;
   const slots: number[] = [];
-  for (let next = i32[head]; next !== 0; next = i32[segment.holds.at(next - 1) + Hold.LANE_NEXT]) {
+  for (let next = i32[head]; next !== 0; next = i32[segment.holds.at(next - 1) + Hold.PILE_NEXT]) {
     slots.push(next - 1);
   }
   return slots;

@@ -19,7 +19,7 @@ import { type Command, DirectCaller, makeSegment, type SegmentFixture, T0 } from
 import { Table } from './table.ts';
 
 /**
- * Holds in both lanes and loose, in each state, keys of open holds and of ended ones, free entries of keys and holders,
+ * Holds in both piles and loose, in each state, keys of open holds and of ended ones, free entries of keys and holders,
  * a slot used twice.
  */
 const STORY = `

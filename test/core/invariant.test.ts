@@ -6,7 +6,7 @@ import { Header, Hold, Holder, layoutSegment, Sku } from '../../src/core/layout.
 import type { Segment } from '../../src/core/segment.ts';
 import { encodedTable } from './table.ts';
 
-/** Slots in the scene: two open holds of one SKU in one lane and one bucket, a third alone, then a sold and an expired one. */
+/** Slots in the scene: two open holds of one SKU in one pile and one bucket, a third alone, then a sold and an expired one. */
 const FIRST = 0;
 const SECOND = 1;
 const ALONE = 2;
@@ -105,34 +105,34 @@ const BROKEN: [fact: string, damage: () => void, said: RegExp][] = [
   ],
   ['the tail of a bucket', () => i32[bucketWord(true) + 1]--, /bucket \d+ ends elsewhere than at its tail/],
   [
-    'a link back in a lane',
-    () => set(hold(SECOND, Hold.LANE_PREV), 9),
-    /SKU 0: lane 0 is not linked back at slot 1/,
+    'a link back in a pile',
+    () => set(hold(SECOND, Hold.PILE_PREV), 9),
+    /SKU 0: pile 0 is not linked back at slot 1/,
   ],
   [
-    'the order of a lane',
+    'the order of a pile',
     () => {
       segment.memory.f64[hold(FIRST, 0) / 2 + Hold.ENDS_F64] += 50;
     },
-    /SKU 0: lane 0 descends at slot 1/,
+    /SKU 0: pile 0 descends at slot 1/,
   ],
   [
     'the list of loose holds',
     () => {
-      i32[pen + Sku.LOOSE] = i32[pen + Sku.LANES + 1];
+      i32[pen + Sku.LOOSE] = i32[pen + Sku.PILES + 1];
     },
     /SKU 0: the loose holds are not linked back at slot \d+/,
   ],
-  ['the tail of a lane', () => i32[pen + Sku.LANES + 1]--, /SKU 0: lane 0 ends elsewhere than at its tail/],
+  ['the tail of a pile', () => i32[pen + Sku.PILES + 1]--, /SKU 0: pile 0 ends elsewhere than at its tail/],
   [
-    'how many are in the lanes',
-    () => set(hold(FIRST, Hold.LANE_NEXT), 0),
-    /SKU 0: its lanes have 2 holds, and 3 should be there/,
+    'how many are in the piles',
+    () => set(hold(FIRST, Hold.PILE_NEXT), 0),
+    /SKU 0: its piles have 2 holds, and 3 should be there/,
   ],
   [
-    'a lane that runs in a circle',
-    () => set(hold(SECOND, Hold.LANE_NEXT), FIRST + 1),
-    /SKU 0: its lanes have \d holds, and 3 should/,
+    'a pile that runs in a circle',
+    () => set(hold(SECOND, Hold.PILE_NEXT), FIRST + 1),
+    /SKU 0: its piles have \d holds, and 3 should/,
   ],
   [
     'the units of a holder',

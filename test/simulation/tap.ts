@@ -155,7 +155,7 @@ export class Tap {
     };
     for (const [table, names] of [
       [segment.wheel, ['add', 'remove']],
-      [segment.lanes, ['add', 'remove']],
+      [segment.piles, ['add', 'remove']],
       [segment.holds, ['take', 'end']],
       [segment.keys, ['add', 'retire']],
       [segment.holders, ['add', 'change']],

@@ -1,4 +1,4 @@
-import { Hold, LANE_STRIDE, LANES, LOOSE, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
+import { Hold, LOOSE, PILE_STRIDE, PILES, type SegmentLayout, type SegmentMemory, Sku } from './layout.ts';
 
 /** Loose holds that are looked at for the earliest of them, when it is not known. */
 const MOST_SEARCHED = 256;
@@ -6,14 +6,14 @@ const MOST_SEARCHED = 256;
 /**
  * Answers when the earliest open hold of a SKU ends.
  *
- * A SKU's holds are linked into up to two lanes, each in ascending order of deadline: a hold goes behind the
- * first lane tail that is not later than it, as in patience sorting. Holds of one or a few different times to live
- * always find such a lane, and then the answer, the least of the lane heads, costs nothing. A hold that fits neither behind
+ * A SKU's holds are linked into up to two piles, each in ascending order of deadline: a hold goes behind the
+ * first pile tail that is not later than it, as in patience sorting. Holds of one or a few different times to live
+ * always find such a pile, and then the answer, the least of the pile heads, costs nothing. A hold that fits neither behind
  * a tail nor before a head is linked into a list of loose ones without order. The earliest of those is remembered, and searched for
  * anew when it has gone; among more than MOST_SEARCHED loose holds the answer can thus be too late. A heap for each SKU would
  * be exact always, at several cache misses for each hold, for a figure that only tells a client when to ask again.
  */
-export class Lanes {
+export class Piles {
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
   private readonly holds: number;
@@ -24,49 +24,49 @@ export class Lanes {
     this.holds = layout.holds;
   }
 
-  /** Links a hold, whose deadline is in its record, into a lane of its SKU. Returns the lane, LOOSE among them. */
+  /** Links a hold, whose deadline is in its record, into a pile of its SKU. Returns the pile, LOOSE among them. */
   add(skuRecord: number, slot: number): number {
     const i32 = this.i32;
     const endsAt = this.f64[this.deadline(slot)] as number;
-    // First fit keeps the tails in descending order, so the first that fits is also the closest. For the first lane a bound in
+    // First fit keeps the tails in descending order, so the first that fits is also the closest. For the first pile a bound in
     // the SKU's own record stands for the tail's deadline, which would be another cache miss; it may be too late, never too early.
-    const latest = skuRecord / 2 + Sku.LANE_BOUND_F64;
-    if (i32[skuRecord + Sku.LANES + 1] === 0 || (this.f64[latest] as number) <= endsAt) {
+    const latest = skuRecord / 2 + Sku.PILE_BOUND_F64;
+    if (i32[skuRecord + Sku.PILES + 1] === 0 || (this.f64[latest] as number) <= endsAt) {
       this.f64[latest] = endsAt;
       return this.append(skuRecord, 0, slot);
     }
-    const tail = i32[skuRecord + Sku.LANES + LANE_STRIDE + 1] as number;
+    const tail = i32[skuRecord + Sku.PILES + PILE_STRIDE + 1] as number;
     if (tail === 0 || (this.f64[this.deadline(tail - 1)] as number) <= endsAt)
       return this.append(skuRecord, 1, slot);
-    for (let lane = 0; lane < LANES; lane++) {
-      const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
+    for (let pile = 0; pile < PILES; pile++) {
+      const words = skuRecord + Sku.PILES + pile * PILE_STRIDE;
       if ((this.f64[this.deadline((i32[words] as number) - 1)] as number) >= endsAt) {
         this.prepend(words, slot);
-        return lane;
+        return pile;
       }
     }
     return this.addLoose(skuRecord, slot);
   }
 
-  remove(skuRecord: number, slot: number, lane: number): void {
+  remove(skuRecord: number, slot: number, pile: number): void {
     const i32 = this.i32;
     const record = this.holds + slot * Hold.WORDS;
-    const next = i32[record + Hold.LANE_NEXT] as number;
-    const prev = i32[record + Hold.LANE_PREV] as number;
-    const head = skuRecord + (lane === LOOSE ? Sku.LOOSE : Sku.LANES + lane * LANE_STRIDE);
+    const next = i32[record + Hold.PILE_NEXT] as number;
+    const prev = i32[record + Hold.PILE_PREV] as number;
+    const head = skuRecord + (pile === LOOSE ? Sku.LOOSE : Sku.PILES + pile * PILE_STRIDE);
     if (prev === 0) i32[head] = next;
-    else i32[this.holds + (prev - 1) * Hold.WORDS + Hold.LANE_NEXT] = next;
-    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_PREV] = prev;
-    else if (lane !== LOOSE) i32[head + 1] = prev;
-    if (lane === LOOSE && i32[skuRecord + Sku.LOOSE_EARLIEST] === slot + 1)
+    else i32[this.holds + (prev - 1) * Hold.WORDS + Hold.PILE_NEXT] = next;
+    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.PILE_PREV] = prev;
+    else if (pile !== LOOSE) i32[head + 1] = prev;
+    if (pile === LOOSE && i32[skuRecord + Sku.LOOSE_EARLIEST] === slot + 1)
       i32[skuRecord + Sku.LOOSE_EARLIEST] = 0;
   }
 
   /** Slot of the earliest open hold of a SKU, or -1 when it has none. */
   earliest(skuRecord: number): number {
     const i32 = this.i32;
-    let found = i32[skuRecord + Sku.LANES] as number;
-    found = this.earlier(found, i32[skuRecord + Sku.LANES + LANE_STRIDE] as number);
+    let found = i32[skuRecord + Sku.PILES] as number;
+    found = this.earlier(found, i32[skuRecord + Sku.PILES + PILE_STRIDE] as number);
     if (i32[skuRecord + Sku.LOOSE] !== 0) found = this.earlier(found, this.earliestLoose(skuRecord));
     return found - 1;
   }
@@ -88,17 +88,17 @@ export class Lanes {
     return endOfB < endOfA || (endOfB === endOfA && b < a) ? b : a;
   }
 
-  private append(skuRecord: number, lane: number, slot: number): number {
+  private append(skuRecord: number, pile: number, slot: number): number {
     const i32 = this.i32;
-    const words = skuRecord + Sku.LANES + lane * LANE_STRIDE;
+    const words = skuRecord + Sku.PILES + pile * PILE_STRIDE;
     const record = this.holds + slot * Hold.WORDS;
     const tail = i32[words + 1] as number;
-    i32[record + Hold.LANE_NEXT] = 0;
-    i32[record + Hold.LANE_PREV] = tail;
+    i32[record + Hold.PILE_NEXT] = 0;
+    i32[record + Hold.PILE_PREV] = tail;
     if (tail === 0) i32[words] = slot + 1;
-    else i32[this.holds + (tail - 1) * Hold.WORDS + Hold.LANE_NEXT] = slot + 1;
+    else i32[this.holds + (tail - 1) * Hold.WORDS + Hold.PILE_NEXT] = slot + 1;
     i32[words + 1] = slot + 1;
-    return lane;
+    return pile;
   }
 
   /** Links a hold before the first of a list, whose head is at word `head`. */
@@ -106,9 +106,9 @@ export class Lanes {
     const i32 = this.i32;
     const record = this.holds + slot * Hold.WORDS;
     const next = i32[head] as number;
-    i32[record + Hold.LANE_NEXT] = next;
-    i32[record + Hold.LANE_PREV] = 0;
-    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_PREV] = slot + 1;
+    i32[record + Hold.PILE_NEXT] = next;
+    i32[record + Hold.PILE_PREV] = 0;
+    if (next !== 0) i32[this.holds + (next - 1) * Hold.WORDS + Hold.PILE_PREV] = slot + 1;
     i32[head] = slot + 1;
   }
 
@@ -132,7 +132,7 @@ export class Lanes {
     let next = i32[skuRecord + Sku.LOOSE] as number;
     for (let searched = 0; next !== 0 && searched < MOST_SEARCHED; searched++) {
       earliest = this.earlier(earliest, next);
-      next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.LANE_NEXT] as number;
+      next = i32[this.holds + (next - 1) * Hold.WORDS + Hold.PILE_NEXT] as number;
     }
     i32[skuRecord + Sku.LOOSE_EARLIEST] = earliest;
     return earliest;
