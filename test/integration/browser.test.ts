@@ -3,11 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { rolldown } from 'rolldown';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type * as Sdk from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
 import { launchChromium, whyNoChromium as missing } from '../fixtures/chromium.ts';
 import { startServer } from '../fixtures/server.ts';
+import { tempDir } from '../fixtures/temp-dir.ts';
+import { issuerAt } from '../fixtures/tokens.ts';
 
 /** What a careful shop would send: no code but its own, and nothing that is made out of text. */
 const POLICY = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*";
@@ -28,6 +30,7 @@ interface Shop {
 }
 
 describe('the SDK in a browser', () => {
+  const path = tempDir();
   let shop: Shop;
 
   beforeAll(async () => {
@@ -72,6 +75,60 @@ describe('the SDK in a browser', () => {
       }
     }, server.url);
     expect(error).toEqual({ code: 'SOLD_OUT', details: { available: 1 } });
+  });
+
+  it('opens a server with authentication by a token, and renews it in place', async ({ skip }) => {
+    skip(missing !== undefined, missing);
+    const issuer = issuerAt(path('key.json'));
+    const server = await startServer({ authKeys: issuer.authKeys });
+    onTestFinished(async () => void (await server.stop()));
+    const tokens = await Promise.all([
+      issuer.token('a page', { scopes: ['hold', 'stock'], ttlMs: 2500 }),
+      issuer.token('a page', { scopes: ['hold'] }),
+    ]);
+    const outcome = await shop.page.evaluate(
+      async ([url, tokens]) => {
+        const { connect } = await load();
+        const states: string[] = [];
+        let fetched = 0;
+        // As a page would fetch it from its shop.
+        const client = await connect(url, { token: async () => tokens[fetched++] as string });
+        client.onStateChange((state) => states.push(state));
+        await client.stock({ sku: 'browser-3', total: 5 });
+        const hold = await client.hold({ sku: 'browser-3', quantity: 2, ttl: 30_000 });
+        while (fetched < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+        // The scope of the second token: it is taken when stock can be set no more.
+        let code = 'OK';
+        while (code === 'OK') {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          code = await client.stock({ sku: 'browser-3', total: 5 }).then(
+            () => 'OK',
+            (error) => error.code,
+          );
+        }
+        const sold = await hold.confirm();
+        const { holder } = client;
+        await client.close();
+        return { sold, code, holder, states, fetched };
+      },
+      [server.url, tokens] as const,
+    );
+    expect(outcome).toEqual({ sold: 2, code: 'FORBIDDEN', holder: 'a page', states: ['closed'], fetched: 2 });
+  });
+
+  it('tells a page that the server wants a token', async ({ skip }) => {
+    skip(missing !== undefined, missing);
+    const server = await startServer({ authKeys: issuerAt(path('other.json')).authKeys });
+    onTestFinished(async () => void (await server.stop()));
+    const reason = await shop.page.evaluate(async (url) => {
+      const { connect } = await load();
+      const client = await connect(url);
+      return client.read('browser-1').then(
+        () => 'read',
+        (error) => `${error.code} ${error.details.reason}`,
+      );
+    }, server.url);
+    expect(reason).toBe('UNAUTHENTICATED MISSING');
   });
 
   it('tells a page that no server is there', async ({ skip }) => {
