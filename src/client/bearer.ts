@@ -98,15 +98,15 @@ export class Bearer {
   }
 
   #take(holder: string, expiresAt: number): void {
+    const first = !this.#granted;
+    this.#granted = true;
     this.#expiresAt = expiresAt;
     this.#busyCount = 0;
     if (typeof this.#source === 'function' && expiresAt > 0) {
       const { share, spread } = RENEW_AFTER;
       this.#again((expiresAt - this.#serverNow()) * (share + spread * Math.random()));
     }
-    if (this.#granted) return;
-    this.#granted = true;
-    this.#events.granted(holder);
+    if (first) this.#events.granted(holder);
   }
 
   #miss(cause: unknown): void {
