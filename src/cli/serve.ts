@@ -134,9 +134,9 @@ function readyText(server: RunningServer): string {
   Store      ${storeText(server)}
   Access     ${server.access}${adminLine}
 
-Try next, in a second terminal:
+Try next, in a second terminal${server.authenticated ? ', with what `holdfast token` prints in HOLDFAST_TOKEN' : ''}:
   ${demo}
-  curl -X PUT ${server.httpUrl}/v1/skus/sku-1 -d '{"total":100}'
+  curl -X PUT ${server.httpUrl}/v1/skus/sku-1 -d '{"total":100}'${server.authenticated ? ' -H "authorization: Bearer $HOLDFAST_TOKEN"' : ''}
   npx holdfast hold sku-1 2 --ttl 30s${elsewhere}
 
 Ctrl-C stops it.

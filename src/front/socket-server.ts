@@ -95,8 +95,8 @@ export class SocketServer {
   }
 
   /** Serves what only who runs the server asks for, and nothing else, on a port of its own. Resolves to the port. */
-  async listenForAdmin(host: string, port: number): Promise<number> {
-    const admin = new Listener(this.options.tls);
+  async listenForAdmin(host: string, port: number, tls: TlsFiles | undefined): Promise<number> {
+    const admin = new Listener(tls);
     this.admin = admin;
     routeAdmin(admin.app, this.options);
     routeHealth(admin.app, this.options);

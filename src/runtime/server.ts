@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { AckLevel } from '../../protocol/ack.ts';
 import { allocateRates, type RateMemory } from '../admission/rate-limits.ts';
 import { anchorClock } from '../base/clock.ts';
+import { isLoopback } from '../base/loopback.ts';
 import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { allocateArrivals } from '../front/arrivals.ts';
@@ -35,6 +36,8 @@ export interface RunningServer {
   readonly httpUrl: string;
   /** Where inspect, metrics and the like are served, if on a port of their own. */
   readonly adminUrl: string | undefined;
+  /** Whether everybody is asked for a token. */
+  readonly authenticated: boolean;
   /** Who may come in, in words. */
   readonly access: string;
   readonly fronts: number;
@@ -94,6 +97,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   // First, because keys that cannot be used are no reason to have opened a store.
   const auth = authOf(settings);
   const tls = tlsOf(settings.tlsCert, settings.tlsKey);
+  // A certificate is for a name that the world knows, and nobody listens in on a loopback address.
+  const adminTls = isLoopback(settings.adminHost) ? undefined : tls;
   const authenticator = await openAuthenticator(auth, write);
   const rules = await RulesFile.open({
     path: hooks.configPath,
@@ -190,7 +195,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   try {
     const descriptors = await further.start();
     if (settings.adminPort >= 0)
-      adminPort = await sockets.listenForAdmin(settings.adminHost, settings.adminPort);
+      adminPort = await sockets.listenForAdmin(settings.adminHost, settings.adminPort, adminTls);
     port = await sockets.listener.listen(settings.host, settings.port);
     if (descriptors.length > 0) sockets.listener.shareWith(descriptors);
   } catch (error) {
@@ -247,7 +252,11 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     port,
     url,
     httpUrl: `http${secure}://${authorityOf(settings.host, port)}`,
-    adminUrl: adminPort < 0 ? undefined : `http${secure}://${authorityOf(settings.adminHost, adminPort)}`,
+    adminUrl:
+      adminPort < 0
+        ? undefined
+        : `http${adminTls === undefined ? '' : 's'}://${authorityOf(settings.adminHost, adminPort)}`,
+    authenticated: auth !== undefined,
     access: accessText(settings),
     fronts: settings.fronts,
     workers: settings.workers,

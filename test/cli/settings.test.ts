@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { accessText } from '../../src/runtime/door-settings.ts';
 import {
   loadSettings,
   SETTINGS,
@@ -341,5 +342,55 @@ test('flags and variables are spelled after the names', () => {
   expect(row('maxBackpressureBytes')).toMatchObject({
     flag: '--max-backpressure-bytes',
     env: 'HOLDFAST_MAX_BACKPRESSURE_BYTES',
+  });
+});
+
+describe('the words for who may come in', () => {
+  const key = { authKeys: 'file:key.json' };
+  const tls = { tlsCert: 'cert.pem', tlsKey: 'key.pem' };
+  test.each<[Record<string, unknown>, string]>([
+    [{}, 'loopback only: no auth key configured'],
+    [key, 'tokens, loopback only, no TLS'],
+    [{ ...key, ...tls, host: '0.0.0.0' }, 'tokens, any address, TLS'],
+    [
+      { host: '0.0.0.0', dangerouslyLetEverybodyIn: true },
+      'EVERYBODY who reaches 0.0.0.0: no auth key configured, no TLS',
+    ],
+  ])('%j: %s', (flags, words) => {
+    expect(accessText(load({ flags }))).toBe(words);
+  });
+
+  test.each([{ host: '0.0.0.0' }, { adminPort: 9090, adminHost: '192.0.2.1' }])(
+    '%j takes a key or the flag',
+    (flags) => {
+      expect(problemsOf({ flags })).toEqual([expect.stringContaining('let everybody in')]);
+      expect(load({ flags: { ...flags, ...key } })).toMatchObject(flags);
+      expect(load({ flags: { ...flags, dangerouslyLetEverybodyIn: 'yes' } })).toMatchObject(flags);
+    },
+  );
+});
+
+describe('lists and switches', () => {
+  test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    [
+      'origins',
+      { allowedOrigins: 'https://a.example, http://b.example:81' },
+      { allowedOrigins: ['https://a.example', 'http://b.example:81'] },
+    ],
+    ['any origin', { allowedOrigins: '*' }, { allowedOrigins: ['*'] }],
+    ['networks', { trustedProxies: '10.0.0.0/8,::1' }, { trustedProxies: ['10.0.0.0/8', '::1'] }],
+    ['a switch', { dangerouslyLetEverybodyIn: true }, { dangerouslyLetEverybodyIn: true }],
+    ['a switch that is off', { dangerouslyLetEverybodyIn: 'no' }, { dangerouslyLetEverybodyIn: false }],
+  ])('%s', (_, flags, expected) => {
+    expect(load({ flags })).toMatchObject(expected);
+  });
+
+  test.each([
+    [{ allowedOrigins: 'https://a.example/path' }, 'https://shop.example, http://… or *'],
+    [{ allowedOrigins: 'a.example' }, 'https://shop.example, http://… or *'],
+    [{ trustedProxies: '10.0.0.0/33' }, '10.0.0.0/8, fd00::/8 or an address'],
+    [{ dangerouslyLetEverybodyIn: 'perhaps' }, 'yes or no'],
+  ])('%j is refused, and told what would be right', (flags, right) => {
+    expect(problemsOf({ flags })).toEqual([expect.stringContaining(right)]);
   });
 });

@@ -112,6 +112,7 @@ describe('TLS', () => {
 describe('a port of its own for administration', () => {
   it.each([1, 2])('is the only one that serves it, with %i fronts', async (fronts) => {
     const { httpUrl, adminUrl } = await start({ ...ASKS_FOR_TOKENS, fronts, adminPort: 0 });
+    expect(adminUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     const root = bearer(tokenFor('root', 'admin'));
     for (const path of ['/v1/inspect', '/v1/stages', '/metrics', '/v1/rules']) {
       const statuses = [
