@@ -193,7 +193,7 @@ const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
     64 * MIB,
     'size of a journal file, after which the next one begins; whole files are removed behind snapshots',
   ),
-  eventRingBytes: size(64 * KIB, GIB, 4 * MIB, 'event ring of each worker towards the store, a power of two'),
+  eventRingBytes: size(64 * KIB, GIB, 8 * MIB, 'event ring of each worker towards the store, a power of two'),
   storeStallMs: duration(
     50,
     600_000,

@@ -36,9 +36,10 @@ export function laneRingBytes(lane: number, commandRingBytes: number): number {
 const RING_SHARES = [2, 4, 1] as const;
 
 /**
- * Bytes that commands of a lane leave free in their worker's event ring: an eighth of it is for commands on holds alone, so that a store that
- * falls behind has new holds refused first.
+ * Bytes that commands of a lane leave free in their worker's event ring: three eighths of it are for commands on holds alone, so that a
+ * store that falls behind has new holds refused first. Per group of commands that is made durable, not more holds end than were placed, and
+ * an end takes less room than a hold.
  */
 export function eventReserveBytes(lane: number, eventRingBytes: number): number {
-  return lane === Lane.SETTLE ? 0 : eventRingBytes / 8;
+  return lane === Lane.SETTLE ? 0 : (eventRingBytes / 8) * 3;
 }

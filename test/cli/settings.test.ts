@@ -81,7 +81,7 @@ test('the defaults are those that are documented', () => {
     snapshotPeriodMs: 60_000,
     snapshotJournalBytes: 536_870_912,
     journalFileBytes: 67_108_864,
-    eventRingBytes: 4_194_304,
+    eventRingBytes: 8_388_608,
     storeStallMs: 1000,
     metricsSkus: 32,
     redisWait: 0,

@@ -20,7 +20,6 @@ const FAULTS = [
     'unacknowledged-kept',
     'wall-jump',
     'stalled',
-    'events-full-settle',
     'events-full-vip',
     'events-full-normal',
     'busy',
