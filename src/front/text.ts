@@ -20,6 +20,8 @@ export interface TextCommand {
   readonly mode: number;
 }
 
+const NO_OP = -1;
+
 export function readText(text: string): TextCommand {
   let value: unknown;
   try {
@@ -32,7 +34,8 @@ export function readText(text: string): TextCommand {
     return { bytes: undefined, mode: Mode.JSON_NAMES };
   }
   if (typeof value[0] !== 'string') return { bytes: encode(value), mode: Mode.JSON };
-  const op = opByName(value[0].toUpperCase());
+  // Of an unknown name none that there is: 0 would make a push of it, which nobody answers.
+  const op = opByName(value[0].toUpperCase()) || NO_OP;
   return { bytes: encode([op, ...value.slice(1)]), mode: Mode.JSON_NAMES };
 }
 

@@ -12,8 +12,8 @@ describe('a text frame', () => {
     [' [ "Stock" , 3, "stylo é", 1, -5, null ] ', Mode.JSON_NAMES, [Op.STOCK, 3, 'stylo é', 1, -5, null]],
     ['[1, 4, "pen", 2, 30000]', Mode.JSON, [Op.HOLD, 4, 'pen', 2, 30_000]],
     // What it means is the router's to say.
-    ['["BUY", 5]', Mode.JSON_NAMES, [0, 5]],
-    ['["toString", 5]', Mode.JSON_NAMES, [0, 5]],
+    ['["BUY", 5]', Mode.JSON_NAMES, [-1, 5]],
+    ['["toString", 5]', Mode.JSON_NAMES, [-1, 5]],
     ['[77, 6]', Mode.JSON, [77, 6]],
     ['[]', Mode.JSON, []],
     ['[1.5, true, "é"]', Mode.JSON, [1.5, true, 'é']],

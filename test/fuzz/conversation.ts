@@ -1,6 +1,6 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { MAX_FRAME_BYTES, MAX_QUANTITY, MAX_REPLY_BYTES } from '../../protocol/limits.ts';
-import { OP_SHAPES, Op, PUSH, Push, Route, StockMode } from '../../protocol/ops.ts';
+import { ClientPush, OP_SHAPES, Op, PUSH, Push, Route, StockMode } from '../../protocol/ops.ts';
 import { AuthReason, Reason, STATUS_COUNT, Status } from '../../protocol/status.ts';
 import { inspectSegment } from '../../src/core/invariant.ts';
 import { Header } from '../../src/core/layout.ts';
@@ -232,8 +232,10 @@ export class Conversation {
     for (let at = 0; at < frame.length; ) {
       const array = arrayAt(frame, at);
       const end = array === undefined ? NOT_WHOLE : valueEnd(frame, at);
-      if (array !== undefined && array.count >= 2) this.noteId(client, frame, array.first);
-      client.owed++;
+      const [op, id] = array !== undefined && array.count >= 2 ? this.beginningAt(frame, array.first) : [];
+      if (id !== undefined) client.ids.add(id);
+      // A traceparent is no command, and is not answered.
+      if (end === NOT_WHOLE || op !== PUSH || id !== ClientPush.TRACE) client.owed++;
       if (end === NOT_WHOLE) {
         client.brokenFrames++;
         return;
@@ -242,14 +244,11 @@ export class Conversation {
     }
   }
 
-  /** Notes the request id, an array's second element, where there is one. */
-  private noteId(client: Client, frame: Uint8Array, first: number): void {
-    const start = valueEnd(frame, first);
-    const end = start === NOT_WHOLE ? NOT_WHOLE : valueEnd(frame, start);
-    if (end === NOT_WHOLE) return;
-    const head = frame[start] as number;
-    const isNumber = head <= 0x7f || (head >= 0xca && head <= 0xd3) || head >= 0xe0;
-    if (isNumber) client.ids.add(unpackr.unpack(Buffer.from(frame.subarray(start, end))) as number);
+  /** An array's first two elements, op and request id, where they are numbers. */
+  private beginningAt(frame: Uint8Array, first: number): [op?: number | undefined, id?: number | undefined] {
+    const second = valueEnd(frame, first);
+    if (second === NOT_WHOLE) return [];
+    return [numberAt(frame, first), numberAt(frame, second)];
   }
 
   private settle({ connection, owed, got, brokenFrames }: Client): void {
@@ -259,6 +258,15 @@ export class Conversation {
       fail(`${got} messages for ${owed} commands, of which ${brokenFrames} broke off`);
     }
   }
+}
+
+function numberAt(frame: Uint8Array, at: number): number | undefined {
+  const head = frame[at] as number;
+  const end = valueEnd(frame, at);
+  const isNumber = head <= 0x7f || (head >= 0xca && head <= 0xd3) || head >= 0xe0;
+  return isNumber && end !== NOT_WHOLE
+    ? (unpackr.unpack(Buffer.from(frame.subarray(at, end))) as number)
+    : undefined;
 }
 
 function fail(what: string): never {

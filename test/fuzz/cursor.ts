@@ -1,5 +1,5 @@
 import { Unpackr } from 'msgpackr';
-import { CommandPeek } from '../../protocol/command.ts';
+import { CommandPeek, TRACE } from '../../protocol/command.ts';
 import { Cursor } from '../../protocol/cursor.ts';
 import { arrayAt, NOT_WHOLE, valueEnd } from './reference.ts';
 
@@ -135,7 +135,9 @@ function readFrame(bytes: Uint8Array, end: number): unknown[] {
       fail(`a command at ${start}, ends at ${next}: reason ${reason}`);
     found.push([reason, peek.element, peek.requestBytes]);
     if (!peek.resumable) break;
-    if (cursor.pos !== next || peek.end !== next)
+    const { end: told } = peek;
+    // Of a traceparent, which is no command, only the cursor tells the end.
+    if (cursor.pos !== next || (reason !== TRACE && told !== next))
       fail(`a command from ${start} to ${cursor.pos}, not ${next}`);
     if (cursor.fault !== 0) fail(`fault ${cursor.fault} is left behind`);
     if (reason === 0 && peek.requestBytes === 0) fail(`a command without a request id at ${start}`);
