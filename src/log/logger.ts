@@ -24,6 +24,8 @@ export interface Logger {
 /** Lines that wait for a reader of stderr; more than that are dropped, and the server goes on. */
 const MOST_WAITING_BYTES = 1 << 20;
 const STDERR = 2;
+/** A line that is being written is there by then, if somebody reads. */
+const UNDER_WAY_MS = 20;
 
 /**
  * The one logger of the process, on the main thread: structured events become lines of JSON by pino. Other threads send their
@@ -35,7 +37,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const wanted = wantedAt(level);
   const terminal = process.stderr.isTTY === true;
   const pretty = options.format === 'pretty' || (options.format === 'auto' && terminal);
-  const stderr = write === undefined ? openStderr(() => fold.log({ event: 'lines-dropped' })) : undefined;
+  const stderr = write === undefined ? new Stderr(() => fold.log({ event: 'lines-dropped' })) : undefined;
   const put = write ?? ((line: string) => stderr?.write(line));
   const lines = pino(
     {
@@ -57,7 +59,7 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     flush: () => {
       fold.flush();
-      stderr?.flushSync();
+      stderr?.flush();
     },
   };
 }
@@ -75,13 +77,29 @@ function lineOf(event: LogEvent, row: EventRow, redact: (text: string) => string
   return line;
 }
 
-type Stderr = ReturnType<typeof pino.destination>;
-
 /** Not synchronous: a reader that stops reading must not stop the front, which lives on this thread. */
-function openStderr(onDrop: () => void): Stderr {
-  const stderr = pino.destination({ dest: STDERR, sync: false, maxLength: MOST_WAITING_BYTES });
-  stderr.on('drop', onDrop);
-  return stderr;
+class Stderr {
+  private readonly boom = pino.destination({ dest: STDERR, sync: false, maxLength: MOST_WAITING_BYTES });
+  /** A line is on its way, in a thread of libuv's. */
+  private writing = false;
+
+  constructor(onDrop: () => void) {
+    this.boom.on('drop', onDrop);
+    this.boom.on('drain', () => {
+      this.writing = false;
+    });
+  }
+
+  write(line: string): void {
+    this.writing = true;
+    this.boom.write(line);
+  }
+
+  flush(): void {
+    // Nothing tells a thread that waits when another has written. Without the time for it, the last lines would overtake the one before.
+    if (this.writing) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, UNDER_WAY_MS);
+    this.boom.flushSync();
+  }
 }
 
 const COLOURS = {

@@ -38,6 +38,7 @@ async function serve(args: readonly string[], env: Record<string, string> = {}) 
     said: () => stdout + stderr,
     lines: () => stderr.split(/(?<=\n)/).map((line) => JSON.parse(line) as Line),
     ended,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
     stop: async () => {
       child.kill('SIGTERM');
       return (await ended)[0];
@@ -117,11 +118,12 @@ describe('the log of a server', () => {
       ['--json'],
       before(`
         import { isMainThread } from 'node:worker_threads';
-        if (isMainThread) setTimeout(() => {
+        if (isMainThread) process.on('SIGUSR2', () => {
           process.emitWarning('planted warning');
           setImmediate(() => { throw new Error('planted bug'); });
-        }, 1500);`),
+        });`),
     );
+    server.kill('SIGUSR2');
     expect((await server.ended)[0]).toBe(70);
     expect(server.lines().map(({ event, detail }) => [event, detail])).toEqual([
       ['ready', undefined],
