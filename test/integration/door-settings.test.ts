@@ -144,6 +144,8 @@ describe('arrivals', () => {
       maxConnectionsPerAddress: 3,
       trustedProxies: ['127.0.0.1'],
     });
+    // Who is not let in has no connection.
+    for (let i = 0; i < 4; i++) await expect(from(`${url}?holder=bob`, '192.0.2.1')).rejects.toThrow();
     const clients = await Promise.all([1, 2, 3].map(() => from(url, '192.0.2.1')));
     await expect(from(url, '192.0.2.1')).rejects.toThrow();
     clients.push(await from(url, '192.0.2.2'));
