@@ -117,9 +117,11 @@ function readyText(server: RunningServer): string {
   const adminLine = server.adminUrl === undefined ? '' : `\n  Admin      ${server.adminUrl}`;
   const elsewhere = server.httpUrl === DEFAULT_URL ? '' : ` --url ${server.httpUrl}`;
   // Node strips no types inside node_modules, so a .ts file means a checkout, where npm scripts are at hand.
+  // One token would make one holder of all buyers.
+  const demoOptions = `${elsewhere}${server.authenticated ? ' --token-key signing-key.json' : ''}`;
   const demo = import.meta.filename.endsWith('.ts')
-    ? `npm run demo${elsewhere === '' ? '' : ` --${elsewhere}`}`
-    : `npx holdfast demo${elsewhere}`;
+    ? `npm run demo${demoOptions === '' ? '' : ` --${demoOptions}`}`
+    : `npx holdfast demo${demoOptions}`;
   const sizes = [
     counted(server.fronts, 'front'),
     counted(server.workers, 'worker'),
@@ -134,7 +136,7 @@ function readyText(server: RunningServer): string {
   Store      ${storeText(server)}
   Access     ${server.access}${adminLine}
 
-Try next, in a second terminal${server.authenticated ? ', with what `holdfast token` prints in HOLDFAST_TOKEN' : ''}:
+Try next, in a second terminal${server.authenticated ? ', with what `holdfast token` prints in HOLDFAST_TOKEN, and the key that signs for the demo' : ''}:
   ${demo}
   curl -X PUT ${server.httpUrl}/v1/skus/sku-1 -d '{"total":100}'${server.authenticated ? ' -H "authorization: Bearer $HOLDFAST_TOKEN"' : ''}
   npx holdfast hold sku-1 2 --ttl 30s${elsewhere}

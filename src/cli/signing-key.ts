@@ -3,14 +3,12 @@ import { Option } from 'commander';
 import type { SigningKey } from '../auth/mint.ts';
 import { CliError, ExitCode } from './exit.ts';
 
-/** A signing key for a command that brings many clients, each of them with a token of its own. */
+/** A signing key for a command that brings many clients, each of them with a token of its own; what is given as --token is not used then. */
 export function tokenKeyOption(): Option {
   return new Option(
     '--token-key <source>',
-    'key to make a token with for each client, as in holdfast token --key (default: none)',
-  )
-    .env('HOLDFAST_TOKEN_KEY')
-    .conflicts('token');
+    'key to make a token with for each client, as in holdfast token --key, in place of --token (default: none)',
+  ).env('HOLDFAST_TOKEN_KEY');
 }
 
 /** Makes a token for a subject with some scopes. */

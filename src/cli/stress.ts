@@ -157,7 +157,10 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
   const { token, tokenKey } = options;
-  const pass = { token, key: tokenKey === undefined ? undefined : (await readSigningKey(tokenKey)).text };
+  const pass =
+    tokenKey === undefined
+      ? { token, key: undefined }
+      : { token: undefined, key: (await readSigningKey(tokenKey)).text };
   const results: StressResult[] = [];
   const live = new LiveView(process.stderr);
   for (const scenario of scenarios) {
