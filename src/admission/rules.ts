@@ -124,19 +124,19 @@ export const RULES: Readonly<Record<RuleName, RuleRow>> = {
     layer: 3,
     on: 'authenticated',
     help: 'HOLDs of one SKU, of all holders together',
-    fields: window(10_000, 200_000),
+    fields: window(5000, 100_000),
   },
   holderWindow: {
     layer: 3,
     on: 'authenticated',
     help: 'HOLDs of one holder (without a token: of one address), of all SKUs together',
-    fields: window(10_000, 60),
+    fields: window(5000, 30),
   },
   holderSkuWindow: {
     layer: 3,
     on: 'never',
     help: 'HOLDs of one SKU by one holder',
-    fields: window(10_000, 10),
+    fields: window(5000, 5),
   },
   depth: {
     layer: 4,

@@ -1,5 +1,5 @@
 import { ageMs, type EntryViews, Head, RING_BUCKETS, RING_HEADS } from './entry-layout.ts';
-import { FINEST_MS, GRAIN_LENGTHS, grainOf, nextGrain } from './grain.ts';
+import { FINEST_MS, GRAIN_LENGTHS, Grain, grainOf, nextGrain } from './grain.ts';
 import { OFF, type WindowRule } from './rules.ts';
 
 /** The rate is read over slots of this length, so many at a time: for a second. */
@@ -8,6 +8,12 @@ const READING_SLOTS = 10;
 
 /** Of the coarsest grain in a window. */
 const LEAST_BUCKETS = 5;
+/**
+ * Below a quarter of a limit that is not small, a key is counted in coarse buckets and its traffic is not read: nothing is refused there,
+ * and most keys never leave it.
+ */
+const EASE = 4;
+const MANY = 1000;
 const RING_MASK = RING_BUCKETS - 1;
 const COUNT_SHIFT = 6;
 const COUNT_MASK = 0x7f;
@@ -27,6 +33,8 @@ export class SlidingWindow {
   on = false;
   private windowMs = 1000;
   private limit = 1;
+  /** Below this, nothing is refused for long to come. */
+  private ease = 0;
   /** By grain. */
   private readonly bucketMs = new Int32Array(GRAIN_LENGTHS.length);
   private readonly i32: Int32Array;
@@ -49,6 +57,7 @@ export class SlidingWindow {
     if (rule === OFF) return;
     this.windowMs = rule.windowMs;
     this.limit = rule.limit;
+    this.ease = rule.limit < MANY ? 0 : rule.limit / EASE;
     const finestMs = Math.max(FINEST_MS, Math.ceil(rule.windowMs / RING_BUCKETS));
     GRAIN_LENGTHS.forEach((length, grain) => {
       this.bucketMs[grain] = Math.min(length * finestMs, rule.windowMs / LEAST_BUCKETS);
@@ -57,34 +66,50 @@ export class SlidingWindow {
 
   /** In how many ms one more command fits in: 0, if it does now. Takes note that it was asked, for the grain. */
   waitMs(entry: number, nowMs: number): number {
-    const { i32 } = this;
+    const { i32, ease } = this;
     const sum = i32[entry + Head.SUM] as number;
-    if (sum > 0 && i32[entry + Head.NEWEST_MS] === nowMs) {
+    if (sum < ease) return 0;
+    if (sum > ease && i32[entry + Head.NEWEST_MS] === nowMs) {
       // Many ask for the same key within a millisecond: neither slot nor bucket can be another than a moment ago.
       i32[entry + Head.SLOT_COUNT] = (i32[entry + Head.SLOT_COUNT] as number) + 1;
       i32[entry + Head.READING_COUNT] = (i32[entry + Head.READING_COUNT] as number) + 1;
-    } else this.read(entry, nowMs);
-    // Far below the limit it does not matter what has left, and the ring need not be touched.
-    if (sum < this.limit) return 0;
-    this.leave(entry, nowMs);
-    if ((i32[entry + Head.SUM] as number) < this.limit) return 0;
-    return this.roomInMs(entry, nowMs);
+    } else {
+      this.leave(entry, nowMs);
+      if ((i32[entry + Head.SUM] as number) < ease) return 0;
+      this.read(entry, nowMs);
+    }
+    return (i32[entry + Head.SUM] as number) < this.limit ? 0 : this.roomInMs(entry, nowMs);
   }
 
   /** Counts a command. Behind waitMs() at the same time. */
   count(entry: number, nowMs: number): void {
     const { i32 } = this;
-    const shape = i32[entry + Head.SHAPE] as number;
-    if (((shape >>> COUNT_SHIFT) & COUNT_MASK) === RING_BUCKETS) this.leave(entry, nowMs);
     const newest = i32[entry + Head.NEWEST_COUNT] as number;
+    const atEase = (i32[entry + Head.SUM] as number) < this.ease;
+    const grain = atEase ? Grain.COARSE : (i32[entry + Head.SHAPE] as number) >>> GRAIN_SHIFT;
+    const grainMs = this.bucketMs[grainOf(grain)] as number;
+    if (newest > 0 && ageMs(nowMs, i32[entry + Head.NEWEST_FROM_MS] as number) < grainMs) {
+      this.join(entry, nowMs);
+    } else this.begin(entry, nowMs);
+  }
+
+  private join(entry: number, nowMs: number): void {
+    const { i32 } = this;
     i32[entry + Head.SUM] = (i32[entry + Head.SUM] as number) + 1;
-    const grainMs = this.bucketMs[grainOf((shape >>> GRAIN_SHIFT) & GRAIN_MASK)] as number;
-    const within = newest > 0 && ageMs(nowMs, i32[entry + Head.NEWEST_FROM_MS] as number) < grainMs;
-    if (within || (newest > 0 && !this.setAside(entry, newest))) {
-      i32[entry + Head.NEWEST_COUNT] = newest + 1;
-      if (((nowMs - (i32[entry + Head.NEWEST_MS] as number)) | 0) > 0) i32[entry + Head.NEWEST_MS] = nowMs;
+    i32[entry + Head.NEWEST_COUNT] = (i32[entry + Head.NEWEST_COUNT] as number) + 1;
+    if (((nowMs - (i32[entry + Head.NEWEST_MS] as number)) | 0) > 0) i32[entry + Head.NEWEST_MS] = nowMs;
+  }
+
+  private begin(entry: number, nowMs: number): void {
+    const { i32 } = this;
+    const older = ((i32[entry + Head.SHAPE] as number) >>> COUNT_SHIFT) & COUNT_MASK;
+    if (older === RING_BUCKETS) this.leave(entry, nowMs);
+    const newest = i32[entry + Head.NEWEST_COUNT] as number;
+    if (newest > 0 && !this.setAside(entry, newest)) {
+      this.join(entry, nowMs);
       return;
     }
+    i32[entry + Head.SUM] = (i32[entry + Head.SUM] as number) + 1;
     i32[entry + Head.NEWEST_FROM_MS] = nowMs;
     i32[entry + Head.NEWEST_MS] = nowMs;
     i32[entry + Head.NEWEST_COUNT] = 1;

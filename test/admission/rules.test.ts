@@ -6,8 +6,8 @@ describe('the rules in force where none are given', () => {
     const rules = defaultRules(true);
     expect(rules.holderRate).toEqual({ perSecond: 20, burst: 40 });
     expect(rules.addressRate).toEqual({ perSecond: 100, burst: 200 });
-    expect(rules.skuWindow).toEqual({ windowMs: 10_000, limit: 200_000 });
-    expect(rules.holderWindow).toEqual({ windowMs: 10_000, limit: 60 });
+    expect(rules.skuWindow).toEqual({ windowMs: 5000, limit: 100_000 });
+    expect(rules.holderWindow).toEqual({ windowMs: 5000, limit: 30 });
     expect(rules.holderSkuWindow).toBe('off');
   });
 
@@ -41,7 +41,7 @@ describe('rules that are given', () => {
       ...defaultRules(true),
       holderRate: { perSecond: 5, burst: 40 },
       depth: 'off',
-      holderSkuWindow: { windowMs: 10_000, limit: 10 },
+      holderSkuWindow: { windowMs: 5000, limit: 5 },
     });
   });
 

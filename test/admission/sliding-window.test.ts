@@ -83,7 +83,7 @@ describe('a ring of buckets', () => {
   });
 
   it('that is full of finer buckets, from a shorter window, forgets none of them', () => {
-    const { take, setRule } = windowOf({ windowMs: 6400, limit: 1000 });
+    const { take, setRule } = windowOf({ windowMs: 6400, limit: 900 });
     // Bursts once a second, so that the grain stays fine.
     for (let i = 0; i < 65; i++) {
       for (let n = 0; n < (i % 10 === 0 ? 31 : 1); n++) expect(take(i * 100)).toBe(0);
@@ -100,7 +100,7 @@ describe('a ring of buckets', () => {
 
 describe('the grain of its buckets', () => {
   it('becomes coarser while traffic is even, and finer when it is not', () => {
-    const { take, grain } = windowOf({ windowMs: 10_000, limit: 1_000_000 });
+    const { take, grain } = windowOf({ windowMs: 10_000, limit: 40 });
     let nowMs = 5000;
     expect(grain(nowMs)).toBe(FINE);
     nowMs = steady(take, nowMs, 2, 20);
@@ -120,8 +120,19 @@ describe('the grain of its buckets', () => {
     expect(grain(steady(take, 0, 4, 20))).toBe(COARSE);
   });
 
+  it('is coarse below a quarter of a limit of many, where traffic is not read', () => {
+    const { take, grain } = windowOf({ windowMs: 5000, limit: 1000 });
+    // A quarter in the first second, a bucket; what comes on top has buckets of its own.
+    for (let i = 0; i < 250; i++) expect(take(i * 3)).toBe(0);
+    expect(grain(999)).toBe(FINE);
+    for (let i = 0; i < 750; i++) expect(take(1000 + 100 * Math.floor(i / 75))).toBe(0);
+    expect([2000, 5746, 5747].map(take)).toEqual([3747, 1, 0]);
+    for (let i = 0; i < 249; i++) expect(take(5747)).toBe(0);
+    expect([5747, 6000].map(take)).toEqual([253, 0]);
+  });
+
   it('is fine for a key that comes back from a rest', () => {
-    const { take, grain } = windowOf({ windowMs: 10_000, limit: 1_000_000 });
+    const { take, grain } = windowOf({ windowMs: 10_000, limit: 40 });
     const nowMs = steady(take, 0, 5, 20) + 60_000;
     take(nowMs);
     expect(grain(nowMs)).toBe(FINE);
