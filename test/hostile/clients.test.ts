@@ -1,13 +1,13 @@
 import { createConnection, type Socket } from 'node:net';
 import { Packr } from 'msgpackr';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { MAX_BACKPRESSURE_BYTES } from '../../protocol/limits.ts';
 import { Op } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { victim } from './fixtures.ts';
 
-const target = victim({ settings: { maxConnections: 2000 } });
+const target = victim({ settings: { maxConnections: 2000, idleTimeoutMs: 12_000 } });
 /** In a moment of overload a command may be told to come again, which is an answer too. */
 const SERVED: number[] = [Status.OK, Status.BUSY];
 const packr = new Packr({ useRecords: false });
@@ -33,6 +33,13 @@ async function deafSocket(): Promise<Socket> {
   await new Promise((resolve) => socket.once('data', resolve));
   return socket.pause();
 }
+
+/** One that is open, and answers no ping, from the beginning of the tests on. */
+let silent: Promise<unknown>;
+beforeAll(async () => {
+  const socket = (await deafSocket()).resume();
+  silent = new Promise((resolve) => socket.once('close', resolve));
+});
 
 const COMMANDS = Buffer.concat(
   Array.from({ length: 400 }, (_, i) => Uint8Array.from(packr.pack([Op.READ, 0x10000 + i, 'prize']))),
@@ -81,6 +88,8 @@ describe('a client that does not read', () => {
     for (const socket of sockets) socket.destroy();
   });
 });
+
+it('a client that is gone without its end having been told of is cut off', () => silent);
 
 describe('a client that goes without a word', () => {
   it('leaves nothing behind, in whatever state it was', async () => {
