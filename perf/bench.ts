@@ -1,5 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
 import { positive, wholeNumber, words } from './flags.ts';
+import { GATE_PATTERNS } from './gate/cost.ts';
+import { OVERLOAD_TIMES, PROCESSOR, SLOW_STORE } from './gate/overload.ts';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
 import { HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
@@ -97,6 +100,11 @@ function suiteOptions(flags: Flags): SuiteOptions {
       under: flags.storeIn,
       steady: { ratePerSecond: tiny ? 2000 : 20_000, connections: 100, openHolds: tiny ? 1000 : 100_000 },
       startSkus: tiny ? 10_000 : 1_000_000,
+    },
+    gate: { patterns: patternsWriting(GATE_PATTERNS, flags.framesPerWrite), serve: flags.serve },
+    overload: {
+      ...{ seconds: tiny ? 0.5 : 1.5 * seconds, times: OVERLOAD_TIMES, warmUpSeconds: tiny ? 0.25 : 1.5 },
+      ...{ setUps: [SLOW_STORE, PROCESSOR], serve: flags.serve, version: manifest.version },
     },
     onProgress: (text) => console.error(text),
   };

@@ -4,6 +4,7 @@ import type { StormResult } from './crowd/storm.ts';
 import type { DurableResult } from './durable/durable.ts';
 import type { SteadyLatency } from './durable/steady.ts';
 import type { ExpiryResult } from './expiry.ts';
+import type { Overload } from './gate/overload.ts';
 import { MAX_TAKEN_PERCENT, type Watched } from './machine.ts';
 import type { Spread } from './stats.ts';
 import type { Report } from './suite.ts';
@@ -15,7 +16,7 @@ export interface Target {
   /** Null when it could not be taken here, which is not to have met it. */
   readonly figure: number | null;
   readonly atLeast: number;
-  readonly unit: 'perSecond' | 'shareOfEcho' | 'shareOfKeyless';
+  readonly unit: 'perSecond' | 'shareOfEcho' | 'shareOfKeyless' | 'shareOfUngated' | 'shareOfPeak';
   readonly met: boolean;
   /** Under what condition it was taken, or why it was not. */
   readonly note?: string;
@@ -23,11 +24,17 @@ export interface Target {
 
 /** The targets of all parts that were run. */
 export function targetsOf(report: Report): Target[] {
-  const { wire, ring, core, durable } = report;
+  const { wire, ring, core, durable, gate } = report;
   const sync = durable?.wire;
   const withKeys = (pattern: PatternName) => sync?.[pattern]?.keyed?.shareOfKeyless;
   const redis = durable && redisFigure(durable);
-  const rows: [string, number | null | undefined, number, Target['unit'], (string | undefined)?][] = [
+  const rows: (readonly [
+    string,
+    number | null | undefined,
+    number,
+    Target['unit'],
+    (string | undefined)?,
+  ])[] = [
     ['wire, one command a frame', wire?.onePerFrame?.shareOfEcho, 0.7, 'shareOfEcho'],
     ['wire, 400 commands a frame', wire?.batched?.commandsPerSecond, 2_000_000, 'perSecond'],
     ['wire, one in flight', wire?.oneInFlight?.shareOfEcho, 0.9, 'shareOfEcho'],
@@ -44,6 +51,10 @@ export function targetsOf(report: Report): Target[] {
     ['durable, one in flight', sync?.oneInFlight?.shareOfEcho, 0.6, 'shareOfEcho'],
     ['recovery', durable?.journal.keyed.eventsPerSecond, 2_000_000, 'perSecond'],
     ['Redis, 400 commands a frame', redis?.figure, REDIS_TARGET, 'perSecond', redis?.note],
+    ['rate with the gate', gate?.leastShareOfUngated, 0.9, 'shareOfUngated'],
+    ...overloadsOf(report).map(
+      ({ name, goodput, what }) => [`overload ${name}, goodput`, goodput, 0.8, 'shareOfPeak', what] as const,
+    ),
   ];
   return rows.flatMap(([name, figure, atLeast, unit, note]) => {
     if (figure === undefined) return [];
@@ -70,12 +81,14 @@ export interface Limit {
   readonly met: boolean;
 }
 
-type LimitUnit = 'ms' | 'µs' | 'timesEcho' | 'bytes' | '%';
+type LimitRow = [name: string, figure: number | undefined, atMost: number, unit: LimitUnit];
+type LimitUnit = 'ms' | 'µs' | 'timesEcho' | 'bytes' | '%' | 'commands' | 'units';
 
 /** The limits of all parts that were run. */
-export function limitsOf({ ring, core, expiry, durable }: Report): Limit[] {
+export function limitsOf(report: Report): Limit[] {
+  const { ring, core, expiry, durable } = report;
   const steady = durable?.steady;
-  const rows: [string, number | undefined, number, LimitUnit][] = [
+  const rows: LimitRow[] = [
     ['ring, hop', ring?.hopMicroseconds, 0.3, 'µs'],
     [`core, slower than with ${grouped(FEW_SKUS)} SKUs`, core && Math.round(core.slowdown * 100), 40, '%'],
     ['core, memory of an open hold', core?.bytesPerOpenHold, 96, 'bytes'],
@@ -87,6 +100,13 @@ export function limitsOf({ ring, core, expiry, durable }: Report): Limit[] {
     ['journal of a hold with a key', durable?.journal.keyed.bytesPerHold, 64, 'bytes'],
     ['journal of a hold without', durable?.journal.keyless.bytesPerHold, 64, 'bytes'],
     ['start from snapshots', durable?.start.startMs, 3000, 'ms'],
+    ...overloadsOf(report).flatMap(
+      ({ name, acceptedP99Ms, settlingRefused, oversold, leaked, lost }): LimitRow[] => [
+        [`overload ${name}, p99 of what is accepted`, acceptedP99Ms, 50, 'ms'],
+        [`overload ${name}, confirms refused for load`, settlingRefused, 0, 'commands'],
+        [`overload ${name}, oversold, leaked or lost`, oversold + leaked + lost, 0, 'units'],
+      ],
+    ),
   ];
   return rows.flatMap(([name, figure, atMost, unit]) => {
     if (figure === undefined) return [];
@@ -143,6 +163,7 @@ function figures(report: Report): string[][] {
   if (storm) rows.push(stormRow(storm));
   if (fairness) rows.push(fairnessRow(fairness));
   if (durable) rows.push(...durableRows(durable));
+  rows.push(...gateRows(report), ...overloadsOf(report).map(overloadRow));
   return rows;
 }
 
@@ -160,6 +181,32 @@ function wireRows(
       row(`${label}, ${pattern}`, own.commandsPerSecond, own.spread, own, wireNotes(own)),
     ];
   });
+}
+
+function gateRows({ gate }: Report): string[][] {
+  return Object.entries(gate?.patterns ?? {}).map(([name, cost]) => {
+    const refused = Object.entries(cost.refusedBy).map(([status, count]) => `${grouped(count)} ${status}`);
+    const notes = [`${percent(cost.shareOfUngated)} of ${grouped(cost.withoutGate)} without`, ...refused];
+    return row(`gate, ${name}`, cost.withGate, cost.spread, gate as Watched, notes.join('; '));
+  });
+}
+
+function overloadsOf({ overload }: Report) {
+  return (overload?.setUps ?? []).map((setUp) => ({ ...setUp, trusted: overload?.trusted === true }));
+}
+
+function overloadRow(figures: Overload & Pick<Watched, 'trusted'>): string[] {
+  const { name, offeredPerSecond, acceptedPerSecond, sustainablePerSecond, unansweredShare, trusted } =
+    figures;
+  const notes = [
+    `of ${grouped(offeredPerSecond)} offered; sustainable ${grouped(sustainablePerSecond)}`,
+    `accepted p50 ${figures.acceptedP50Ms} ms, p99 ${figures.acceptedP99Ms} ms`,
+    `refused ${grouped(figures.refusedPerSecond)}/s`,
+    `${grouped(figures.settled)} confirms and releases, ${grouped(figures.settlingRefused)} refused`,
+    ...(unansweredShare > 0.01 ? [`${percent(unansweredShare)} not answered in time`] : []),
+    figures.bottleneck,
+  ];
+  return [`overload, ${name}${trusted ? '' : ' *'}`, grouped(acceptedPerSecond), '', '', notes.join('; ')];
 }
 
 function durableRows(durable: DurableResult & Watched): string[][] {
@@ -257,7 +304,13 @@ function latency({ latency }: Pick<HoldfastRate, 'latency'>): string {
 }
 
 function targetRow({ name, figure, atLeast, unit, met, note }: Target): string[] {
-  const of = { perSecond: '', shareOfEcho: 'echo', shareOfKeyless: 'keyless' }[unit];
+  const of = {
+    perSecond: '',
+    shareOfEcho: 'echo',
+    shareOfKeyless: 'keyless',
+    shareOfUngated: 'that without',
+    shareOfPeak: 'peak',
+  }[unit];
   const show = of === '' ? grouped : (value: number) => `${percent(value)} of ${of}`;
   const verdict = met ? 'met' : 'not met';
   const shown = figure === null ? 'none' : show(figure);

@@ -43,10 +43,10 @@ export class ServerProcess {
   private errors = '';
   private readonly killAtExit = () => this.child.kill('SIGKILL');
 
-  private constructor(name: string, args: readonly string[]) {
+  private constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>>) {
     this.name = name;
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
-      env: environment(process.env),
+      env: environment({ ...process.env, ...env }),
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     // Before whoever removes the files that it has open.
@@ -70,9 +70,13 @@ export class ServerProcess {
     this.port.catch(() => {});
   }
 
-  /** Starts `node …args` and waits for its line; rejects when none comes in time. `name` is for messages. */
-  static async start(name: string, args: readonly string[]): Promise<ServerProcess> {
-    const server = new ServerProcess(name, args);
+  /** Starts `node …args` and waits for its line; rejects when none comes in time. `name` is for messages, `env` comes on top of this process's. */
+  static async start(
+    name: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ServerProcess> {
+    const server = new ServerProcess(name, args, env);
     try {
       await server.port;
       return server;

@@ -5,6 +5,8 @@ import { benchFairness, type FairnessOptions, type FairnessResult } from './crow
 import { benchStorm, type StormOptions, type StormResult } from './crowd/storm.ts';
 import { benchDurable, type DurableOptions, type DurableResult } from './durable/durable.ts';
 import { benchExpiry, type ExpiryOptions, type ExpiryResult } from './expiry.ts';
+import { benchGateCost, type GateCostOptions, type GateResult } from './gate/cost.ts';
+import { benchOverload, type Overload, type OverloadOptions } from './gate/overload.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
 import type { RingBenchResult } from './ring.ts';
 import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } from './wire.ts';
@@ -12,7 +14,18 @@ import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } 
 type CoreBenchOptions = Parameters<typeof benchCore>[0];
 type CoreBenchResult = Awaited<ReturnType<typeof benchCore>>;
 
-export const PARTS = ['codec', 'ring', 'core', 'wire', 'expiry', 'durable', 'storm', 'fairness'] as const;
+export const PARTS = [
+  'codec',
+  'ring',
+  'core',
+  'wire',
+  'expiry',
+  'durable',
+  'gate',
+  'overload',
+  'storm',
+  'fairness',
+] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface SuiteOptions {
@@ -37,6 +50,8 @@ export interface SuiteOptions {
   /** How many come at once, and how long hoarders hammer. */
   readonly storm: Pick<StormOptions, 'connections' | 'seconds' | 'storms'>;
   readonly fairness: Pick<FairnessOptions, 'hoarders' | 'connectionsEach' | 'buyers' | 'seconds'>;
+  readonly gate: Pick<GateCostOptions, 'patterns' | 'serve'>;
+  readonly overload: Omit<OverloadOptions, 'onProgress'>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -59,6 +74,8 @@ export interface Report {
   readonly durable?: DurableResult & Watched;
   readonly storm?: StormResult & Watched;
   readonly fairness?: FairnessResult & Watched;
+  readonly gate?: GateResult & Watched;
+  readonly overload?: { readonly setUps: readonly Overload[] } & Watched;
 }
 
 interface Headline {
@@ -66,6 +83,7 @@ interface Headline {
   readonly shareOfEcho?: number;
 }
 
+const GATE_SHORTER = 4;
 const THREAD_LIMIT_MS = 600_000;
 
 /** Runs the benchmarks one after the other; rejects when one fails or its own check of its result does. */
@@ -133,6 +151,21 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
     const run = () => benchFairness({ ...options.fairness, ...crowd });
     Object.assign(results, { fairness: verified('fairness', await watched(run)) });
   }
+  if (has('gate')) {
+    const { seconds, skus, ttlMs } = options;
+    // Many short pairs tell more of a difference than few long ones.
+    const task: GateCostOptions = {
+      ...{ repeats: 2 * repeats - 1, seconds: seconds / GATE_SHORTER, skus, ttlMs },
+      ...options.gate,
+      onProgress: (text) => onProgress?.(text),
+    };
+    Object.assign(results, { gate: await watched(() => benchGateCost(task)) });
+  }
+  if (has('overload')) {
+    const task: OverloadOptions = { ...options.overload, onProgress: (text) => onProgress?.(text) };
+    const run = async () => ({ setUps: await benchOverload(task) });
+    Object.assign(results, { overload: await watched(run) });
+  }
   const { steal, others } = judge(before, readCpu());
   return { machine, steal, others, trusted: watchesOf(results).every(({ trusted }) => trusted), ...results };
 }
@@ -175,9 +208,8 @@ function verified<T extends { readonly verified: boolean }>(part: Part, result: 
 }
 
 function watchesOf(results: Pick<Report, Part>): Watched[] {
-  const { codec, ring, core, wire, expiry, durable, storm, fairness } = results;
+  const { codec, ring, core, wire, expiry, durable, gate, overload, storm, fairness } = results;
   const patterns = (Object.keys(PATTERNS) as PatternName[]).map((name) => wire?.[name]);
-  return [codec, ring, core, ...patterns, expiry, durable, storm, fairness].filter(
-    (result) => result !== undefined,
-  );
+  const all = [codec, ring, core, ...patterns, expiry, durable, gate, overload, storm, fairness];
+  return all.filter((result) => result !== undefined);
 }

@@ -247,6 +247,7 @@ export class Clients {
       return;
     }
     this.visitsLeft--;
+    this.count('settled', 1);
     this.meterOf(lane.group).offered++;
     lane.inFlight++;
     this.writer.begin();
@@ -311,7 +312,10 @@ export class Clients {
       return;
     }
     // Refused because a queue was full or the store away: it is held still, and will expire.
-    if (status === Status.BUSY || status === Status.UNAVAILABLE) return;
+    if (status === Status.BUSY || status === Status.UNAVAILABLE) {
+      if (status === Status.BUSY) this.count('settlingRefused', 1);
+      return;
+    }
     // Behind its deadline a hold may be expired, or forgotten.
     if (this.serverMs() >= deadlineMs - CLOCK_MS) return;
     account.lost++;

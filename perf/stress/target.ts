@@ -37,16 +37,16 @@ const MOST_HELD_UP = Promise.withResolvers<never>().promise;
 export async function startTarget(
   serve: readonly string[],
   nodeFlags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Target> {
   const place = new Place();
   try {
-    const server = await ServerProcess.start('Holdfast server', [
-      ...nodeFlags,
-      ...holdfastServer('--store', `file:${place.next()}`, ...serve),
-    ]);
-    const { port, workers = 0, fronts = 1, ack = '', store = null } = await server.ready;
+    const store = `file:${place.next()}`;
+    const args = [...nodeFlags, ...holdfastServer('--store', store, ...serve)];
+    const server = await ServerProcess.start('Holdfast server', args, env);
+    const { port, workers = 0, fronts = 1, ack = '', store: label = null } = await server.ready;
     return {
-      ...{ port, workers, fronts, ack, store, pass: {}, token: undefined },
+      ...{ port, workers, fronts, ack, store: label, pass: {}, token: undefined },
       failure: server.failure,
       stop: async () => {
         await server.stop().finally(() => place.remove());

@@ -96,6 +96,8 @@ export class Gate {
   private readonly finished: Int32Array;
   private readonly peak: Int32Array;
   private readonly turnedAway: Int32Array;
+  /** Of each worker, whether the store did not keep up since the last tick. */
+  private readonly storeFull: Uint8Array;
   /** Of each worker, what a client that is refused is told to wait. */
   private readonly retry: Int32Array;
   private tickMs = 0;
@@ -110,10 +112,11 @@ export class Gate {
     this.finished = new Int32Array(workers);
     this.peak = new Int32Array(workers);
     this.turnedAway = new Int32Array(workers);
+    this.storeFull = new Uint8Array(workers);
     this.retry = new Int32Array(workers).fill(BUSY_RETRY_MS);
     if (!options.on) this.limited = 0;
     if (options.rates !== undefined)
-      this.rates = new RateLimits(options.rates, options.fronts > 1, options.rules);
+      this.rates = new RateLimits(options.rates, options.fronts, options.rules);
     this.setRules(options.rules);
   }
 
@@ -176,7 +179,8 @@ export class Gate {
   }
 
   /** A worker has answered BUSY, because the store does not keep up. */
-  refusedByStore(): void {
+  refusedByStore(worker: number): void {
+    this.storeFull[worker] = 1;
     this.refused[Layer.STORE] = (this.refused[Layer.STORE] as number) + 1;
   }
 
@@ -195,7 +199,7 @@ export class Gate {
     tookMs: number,
     probe: boolean,
   ): void {
-    this.limits?.[worker]?.waited(waitMs);
+    this.limits?.[worker]?.waited(waitMs, tookMs);
     const { skuBreakers, opBreakers, tickMs } = this;
     if (skuBreakers === undefined || opBreakers === undefined) return;
     if (!OP_CHANGES[op]) return;
@@ -218,11 +222,14 @@ export class Gate {
       if (!first) drain.note(this.finished[worker] as number, elapsedMs, underWay === 0);
       // Behind what is under way, and behind all who were sent away and will come again.
       this.retry[worker] = drain.retryMs(underWay + (this.turnedAway[worker] as number), BUSY_RETRY_MS);
-      this.limits?.[worker]?.tick(Math.max(this.peak[worker] as number, underWay));
+      const perSecond = first ? 0 : ((this.finished[worker] as number) * 1000) / Math.max(1, elapsedMs);
+      const most = Math.max(this.peak[worker] as number, underWay);
+      this.limits?.[worker]?.tick(most, perSecond, this.storeFull[worker] === 1);
     }
     this.finished.fill(0);
     this.peak.fill(0);
     this.turnedAway.fill(0);
+    this.storeFull.fill(0);
     this.setMost();
   }
 

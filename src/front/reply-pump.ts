@@ -123,7 +123,7 @@ export class ReplyPump {
       const slot = infoSlot(info);
       if (slot !== 0) this.stages.leave(slot, infoStatus(info), gated, i32[(at >> 2) + 1] as number);
       const mode = infoMode(info);
-      this.count(info, mode);
+      this.count(worker, info, mode);
       starts[taken] = at + REPLY_HEAD_BYTES;
       lengths[taken] = mode === Mode.BINARY ? ring.length - REPLY_HEAD_BYTES : 0;
       nexts[taken] = -1;
@@ -147,10 +147,10 @@ export class ReplyPump {
     return taken;
   }
 
-  private count(info: number, mode: number): void {
+  private count(worker: number, info: number, mode: number): void {
     const status = infoStatus(info);
     add(this.counters, replyCell(mode === Mode.INTERNAL ? 1 : 0, infoOp(info), status), 1);
-    if (status === Status.BUSY) this.admission.refusedByStore();
+    if (status === Status.BUSY) this.admission.refusedByStore(worker);
   }
 
   private park(worker: number, ring: RingConsumer, at: number): void {
@@ -169,7 +169,7 @@ export class ReplyPump {
       const { connection, info, gate, bytes } = parked.take();
       const mode = infoMode(info);
       const slot = infoSlot(info);
-      this.count(info, mode);
+      this.count(worker, info, mode);
       if (slot !== 0) this.stages.leave(slot, infoStatus(info), true, gate);
       if (connection.open) {
         if (mode === Mode.BINARY) connection.sink.send(bytes);

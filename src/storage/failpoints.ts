@@ -4,6 +4,7 @@
  *
  *     HOLDFAST_FAILPOINT=append.after:17    dies at the 17th passage
  *     HOLDFAST_FAILPOINT=sync.error:17      fdatasync fails with EIO from the 17th on
+ *     HOLDFAST_SLOW_SYNC_MS=10              fdatasync takes 10 ms longer, as on a slow disk
  *     HOLDFAST_FLAW=ack-before-sync         makes the mistake
  */
 export const FAILPOINTS = [
@@ -30,6 +31,8 @@ export type Flaw = (typeof FLAWS)[number];
 
 const [chosen, passages] = (process.env.HOLDFAST_FAILPOINT ?? '').split(':');
 const flaw = process.env.HOLDFAST_FLAW ?? '';
+const slowSyncMs = Number(process.env.HOLDFAST_SLOW_SYNC_MS ?? 0);
+const slept = new Int32Array(new SharedArrayBuffer(4));
 let left = Number(passages ?? 1);
 
 /** Dies here if this is the failpoint asked for. Counted in each thread for itself. */
@@ -45,6 +48,11 @@ export function fails(name: Fault): boolean {
   return name === chosen && --left <= 0;
 }
 
+/** Has this thread wait as long as a slow disk would take longer, where that was asked for. */
+export function dawdle(): void {
+  if (slowSyncMs > 0) Atomics.wait(slept, 0, 0, slowSyncMs);
+}
+
 /** Whether a mistake is to be made. */
 export function flawed(name: Flaw): boolean {
   return name === flaw;
@@ -52,6 +60,7 @@ export function flawed(name: Flaw): boolean {
 
 /** What is planted, in words for a warning at the start; else undefined. */
 export function planted(): string | undefined {
+  if (slowSyncMs > 0) return `takes ${slowSyncMs} ms longer for every fdatasync`;
   if (chosen !== '') return `dies or fails at ${process.env.HOLDFAST_FAILPOINT}`;
   return flaw === '' ? undefined : `makes the mistake ${flaw} on purpose`;
 }

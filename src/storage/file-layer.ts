@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { fails } from './failpoints.ts';
+import { dawdle, fails } from './failpoints.ts';
 import { type FileLock, lockFile } from './file-lock.ts';
 
 /**
@@ -44,6 +44,7 @@ export const nodeFileLayer: FileLayer = {
   write: fs.writeSync,
   size: (fd) => fs.fstatSync(fd).size,
   fdatasync(fd) {
+    dawdle();
     if (fails('sync.error')) throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
     fs.fdatasyncSync(fd);
   },

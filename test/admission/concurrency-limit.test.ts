@@ -20,6 +20,7 @@ class Worker {
   private readonly queue: number[] = [];
   private readonly held: { at: number; count: number }[] = [];
   private underWay = 0;
+  private acceptedBefore = 0;
   private most = 0;
   private nowMs = 0;
   private credit = 0;
@@ -39,7 +40,8 @@ class Worker {
       this.most = Math.max(this.most, this.underWay);
       if (!pause(i)) this.work(finishes / 1000, durableMs);
       if (this.nowMs % TICK_MS === 0) {
-        this.limit.tick(this.most);
+        this.limit.tick(this.most, ((this.accepted - this.acceptedBefore) * 1000) / TICK_MS, false);
+        this.acceptedBefore = this.accepted;
         this.most = this.underWay;
       }
       if (this.nowMs % 1000 === 1) this.waits = [];
@@ -63,7 +65,7 @@ class Worker {
     const oneIn = Math.max(1, Math.round((commands * TICK_MS) / SAMPLED));
     for (const came of this.queue.splice(0, count)) {
       this.waits.push(this.nowMs - came);
-      if (this.random.oneIn(oneIn)) this.limit.waited(this.nowMs - came);
+      if (this.random.oneIn(oneIn)) this.limit.waited(this.nowMs - came, this.nowMs - came + durableMs);
     }
     this.accepted += count;
     this.held.push({ at: this.nowMs + durableMs, count });
@@ -117,6 +119,35 @@ describe('the limit of what is under way to a worker', () => {
     expect(worker.limit.limit).toBeGreaterThan(1.5 * slow);
   });
 
+  it('is never less than what keeps a worker busy that gets no core for a while, again and again', () => {
+    const worker = new Worker().play(5000, {
+      offered: 200_000,
+      finishes: 40_000,
+      pause: (ms) => ms % 50 < 25,
+    });
+    const before = worker.accepted;
+    worker.play(10_000, { offered: 200_000, finishes: 40_000, pause: (ms) => ms % 50 < 25 });
+    expect(worker.accepted - before).toBeGreaterThan(0.9 * 10 * 20_000);
+  });
+
+  it('leaves room for what waits for a slow disk, also when the queue stands', () => {
+    const load = { offered: 200_000, finishes: 20_000, durableMs: 200 };
+    const worker = new Worker().play(5000, load);
+    const before = worker.accepted;
+    worker.play(10_000, load);
+    expect(worker.accepted - before).toBeGreaterThan(0.9 * 10 * 20_000);
+    expect(share(worker.waits, 0.95)).toBeLessThan(2 * RULE.p99Ms);
+  });
+
+  it('is cut where a store refuses what it has no room for, down to what is on its way to the disk', () => {
+    const limit = new ConcurrencyLimit(RULE);
+    for (let tick = 0; tick < 60; tick++) {
+      for (let i = 0; i < SAMPLED; i++) limit.waited(1, 21);
+      limit.tick(limit.limit, 50_000, true);
+    }
+    expect(limit.limit).toBeCloseTo(50_000 * 0.02, -2);
+  });
+
   it('is as before when the load has been small for a while', () => {
     const worker = new Worker().play(5000, { offered: 200_000, finishes: 20_000 });
     expect(worker.limit.limit).toBeLessThan(2000);
@@ -127,12 +158,12 @@ describe('the limit of what is under way to a worker', () => {
   it('does not grow while a worker that has enough to do finishes nothing', () => {
     const limit = new ConcurrencyLimit(RULE);
     for (let tick = 0; tick < 5; tick++) {
-      for (let i = 0; i < SAMPLED; i++) limit.waited(100);
-      limit.tick(1000);
+      for (let i = 0; i < SAMPLED; i++) limit.waited(100, 100);
+      limit.tick(1000, 0, false);
     }
     const cut = limit.limit;
     expect(cut).toBeLessThan(1000);
-    for (let tick = 0; tick < 50; tick++) limit.tick(cut);
+    for (let tick = 0; tick < 50; tick++) limit.tick(cut, 0, false);
     expect(limit.limit).toBe(cut);
   });
 
@@ -140,8 +171,8 @@ describe('the limit of what is under way to a worker', () => {
     const limit = new ConcurrencyLimit(RULE);
     const cutBy = (waitMs: number): boolean => {
       const before = limit.limit;
-      for (let i = 0; i < SAMPLED; i++) limit.waited(waitMs);
-      limit.tick(1000);
+      for (let i = 0; i < SAMPLED; i++) limit.waited(waitMs, waitMs);
+      limit.tick(1000, 0, false);
       return limit.limit < before;
     };
     expect([100, 100, 100, 1, 100, 1].map(cutBy)).toEqual([false, false, true, false, true, false]);
@@ -156,8 +187,8 @@ describe('the limit of what is under way to a worker', () => {
   ])('is %s', (_, before, behind, expected) => {
     const limit = new ConcurrencyLimit(before);
     for (let tick = 0; tick < 50; tick++) {
-      for (let i = 0; i < SAMPLED; i++) limit.waited(100);
-      limit.tick(400);
+      for (let i = 0; i < SAMPLED; i++) limit.waited(100, 100);
+      limit.tick(400, 0, false);
     }
     limit.change(behind);
     expect(limit.limit).toBe(expected);

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { PROCESSOR, SLOW_STORE } from '../../perf/gate/overload.ts';
 import { SIDES } from '../../perf/peers/sides.ts';
 import { limitsOf, targetsOf } from '../../perf/report.ts';
 import { Status } from '../../protocol/status.ts';
@@ -85,6 +86,8 @@ describe('the tables of the README', () => {
         perSecond: `at least ${atLeast.toLocaleString('en-US')} ${unit(name)} per second`,
         shareOfEcho: `at least ${atLeast * 100} % of echo`,
         shareOfKeyless: `at least ${atLeast * 100} % of the rate without`,
+        shareOfUngated: `at least ${atLeast * 100} % of the rate with the gate off`,
+        shareOfPeak: `at least ${atLeast * 100} % of the peak`,
       }[kind],
     ]);
     const limits = limitsOf(EVERY_FIGURE).map(({ name, atMost, unit }) => [
@@ -350,5 +353,12 @@ const EVERY_FIGURE = {
     journal: { keyed: { eventsPerSecond: 1, bytesPerHold: 1 }, keyless: { bytesPerHold: 1 } },
     start: { startMs: 1 },
     redis: { always: { commandsPerSecond: 1 }, everysec: { commandsPerSecond: 1 } },
+  },
+  gate: { leastShareOfUngated: 1 },
+  overload: {
+    setUps: [SLOW_STORE, PROCESSOR].map((setUp) => ({
+      ...setUp,
+      ...{ goodput: 1, acceptedP99Ms: 1, settlingRefused: 0, oversold: 0, leaked: 0, lost: 0 },
+    })),
   },
 } as unknown as Parameters<typeof targetsOf>[0];

@@ -46,8 +46,16 @@ describe('the bench command', () => {
     expect(report.storm).toMatchObject({ connections: 300, verified: true, books: { violations: 0 } });
     expect(report.fairness).toMatchObject({ oversold: 0, leaked: 0, lost: 0, verified: true });
     expect(report.fairness.hoarded.most).toBe(2);
-    expect(report.targets).toHaveLength(16);
-    expect(report.limits).toHaveLength(11);
+    for (const cost of Object.values<{ withGate: number; refusedBy: object }>(report.gate.patterns)) {
+      expect(cost.withGate).toBeGreaterThan(0);
+      expect(cost.refusedBy).toEqual({});
+    }
+    for (const { acceptedPerSecond, oversold, leaked, lost } of report.overload.setUps) {
+      expect(acceptedPerSecond).toBeGreaterThan(0);
+      expect([oversold, leaked, lost]).toEqual([0, 0, 0]);
+    }
+    expect(report.targets).toHaveLength(19);
+    expect(report.limits).toHaveLength(17);
   });
 
   it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {
@@ -58,7 +66,10 @@ describe('the bench command', () => {
   });
 
   it.each([
-    [['--only', 'codec,nothing'], /The parts are codec, ring, core, wire, expiry, durable, storm, fairness/],
+    [
+      ['--only', 'codec,nothing'],
+      /The parts are codec, ring, core, wire, expiry, durable, gate, overload, storm, fairness/,
+    ],
     [['--repeats', '0'], /whole number from 1/],
     [['--seconds', 'long'], /number above 0/],
     [['--unheard-of'], /unknown option/],
