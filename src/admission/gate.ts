@@ -51,15 +51,11 @@ export const SETTLING: readonly number[] = [Op.CONFIRM, Op.RELEASE, Op.EXTEND, O
 /** The others, as bits by op. */
 const LIMITED = OP_SHAPES.reduce((bits, { op }) => (SETTLING.includes(op) ? bits : bits | (1 << op)), 0);
 
-/** Answers that speak against a SKU group or an op. A store that does not keep up is overload, which layer 4 and the limit are for. */
-const FAILED = new Set<number>([
-  Status.UNAVAILABLE,
-  Status.UNKNOWN_OUTCOME,
-  Status.SKU_CAPACITY,
-  Status.HOLD_CAPACITY,
-  Status.KEY_CAPACITY,
-  Status.HOLDER_CAPACITY,
-]);
+/**
+ * Answers that speak against a SKU group or an op. A full table is none of them: the answer costs next to nothing, tells the reason, and is another
+ * one as soon as there is room. Nor is a store that does not keep up: that is overload, which the limit is for.
+ */
+const FAILED = new Set<number>([Status.UNAVAILABLE, Status.UNKNOWN_OUTCOME]);
 
 /**
  * What a command has to pass between its header, which was decoded, and its ring, cheapest first. One for each front. A refusal costs no
