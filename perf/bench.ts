@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import manifest from '../package.json' with { type: 'json' };
+import { version } from '../src/base/version.ts';
 import { positive, wholeNumber, words } from './flags.ts';
 import { GATE_PATTERNS } from './gate/cost.ts';
 import { OVERLOAD_TIMES, PROCESSOR, SLOW_STORE } from './gate/overload.ts';
@@ -104,7 +104,7 @@ function suiteOptions(flags: Flags): SuiteOptions {
     gate: { patterns: patternsWriting(GATE_PATTERNS, flags.framesPerWrite), serve: flags.serve },
     overload: {
       ...{ seconds: tiny ? 0.5 : 1.5 * seconds, times: OVERLOAD_TIMES, warmUpSeconds: tiny ? 0.25 : 1.5 },
-      ...{ setUps: [SLOW_STORE, PROCESSOR], serve: flags.serve, version: manifest.version },
+      ...{ setUps: [SLOW_STORE, PROCESSOR], serve: flags.serve, version },
     },
     onProgress: (text) => console.error(text),
   };

@@ -2,7 +2,6 @@ import { Layer } from '../../protocol/status.ts';
 import { mix } from '../base/hash.ts';
 import { allocateTable, KeyedTable, type TableMemory } from './keyed-table.ts';
 import type { AdmissionRules } from './rules.ts';
-import { SkuSieve } from './sku-sieve.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -34,17 +33,13 @@ export class RateLimits {
   private readonly holderWindow: SlidingWindow;
   private readonly skuWindow: SlidingWindow;
   private readonly pairWindow: SlidingWindow;
-  private readonly sieve = new SkuSieve();
-  private readonly fronts: number;
   /** Entries of the command at hand, or -1. */
   private holder = -1;
   private pair = -1;
   private sku = -1;
 
-  /** @param fronts how many use the same memory */
-  constructor(memory: RateMemory, fronts: number, rules: AdmissionRules) {
-    const shared = fronts > 1;
-    this.fronts = fronts;
+  /** @param shared whether other fronts use the same memory */
+  constructor(memory: RateMemory, shared: boolean, rules: AdmissionRules) {
     this.holders = new KeyedTable(memory.holders, shared);
     this.skus = new KeyedTable(memory.skus, shared);
     this.pairs = new KeyedTable(memory.pairs, shared);
@@ -61,7 +56,7 @@ export class RateLimits {
     this.holderRate.setRule(rules.holderRate);
     this.addressRate.setRule(rules.addressRate);
     this.holderWindow.setRule(rules.holderWindow);
-    this.skuWindow.setRule(this.sieve.setRule(rules.skuWindow, this.fronts));
+    this.skuWindow.setRule(rules.skuWindow);
     this.pairWindow.setRule(rules.holderSkuWindow);
   }
 
@@ -125,7 +120,7 @@ export class RateLimits {
       if (this.pair >= 0) wait = pairWindow.waitMs(this.pair, nowMs);
       if (wait > 0) return this.refuse(Layer.HOLDER_WINDOW, wait);
     }
-    if (skuWindow.on && !this.sieve.passes(skuLo, nowMs)) {
+    if (skuWindow.on) {
       this.sku = this.skus.claim(skuLo, skuHi, nowMs);
       if (this.sku >= 0) wait = skuWindow.waitMs(this.sku, nowMs);
       if (wait > 0) return this.refuse(Layer.SKU_WINDOW, wait);

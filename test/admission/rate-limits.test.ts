@@ -13,7 +13,7 @@ const NAMED = false;
 const ANONYMOUS = true;
 
 function limitsOf(rules: Partial<AdmissionRules>, sizes = 64) {
-  return new RateLimits(allocateRates(sizes, sizes, 7), 1, { ...defaultRules(false), ...rules });
+  return new RateLimits(allocateRates(sizes, sizes, 7), false, { ...defaultRules(false), ...rules });
 }
 
 /** Holders, addresses and SKUs are numbers here. */
@@ -181,7 +181,7 @@ it.each(seeds(30))('decides as logs of every command would, over all fronts (see
     skuWindow: { windowMs, limit: limits.sku },
   };
   const memory = allocateRates(4096, 4096, seed);
-  const fronts = [1, 2, 3].map(() => new RateLimits(memory, 3, rules));
+  const fronts = [1, 2, 3].map(() => new RateLimits(memory, true, rules));
   const logs = new Map<string, number[]>();
   const logOf = (key: string): number[] => logs.get(key) ?? logs.set(key, []).get(key) ?? [];
   const full = (key: string, limit: number, nowMs: number) => {
@@ -229,7 +229,7 @@ it('threads that ask at once are let in as often as the limit says, and not once
   const reports = (await Promise.all(
     workers.map(async (worker) => (await once(worker, 'message'))[0]),
   )) as ContentionReport[];
-  const limits = new RateLimits(memory, 3, rules);
+  const limits = new RateLimits(memory, true, rules);
   const sum = (pick: (report: ContentionReport) => number) =>
     reports.reduce((n, report) => n + pick(report), 0);
   // What passed while a set was locked for long was not counted, so it comes on top. It is rare.
