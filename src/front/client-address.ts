@@ -35,9 +35,9 @@ export class ClientAddresses {
         .split(',')
         .map((hop) => hop.trim());
       while (hops.length > 0 && this.isTrusted(address)) {
-        const before = hops.pop() as string;
+        const before = plainAddress(hops.pop() as string);
         // What is no address was not written by a proxy that can be trusted.
-        if (isIP(before) === 0) break;
+        if (before === undefined) break;
         address = before;
       }
     }
@@ -84,6 +84,20 @@ function blockList(networks: readonly string[]): BlockList {
     else list.addSubnet(address, Number(prefix), version);
   }
   return list;
+}
+
+/**
+ * An address as a socket's is written, undefined for what is none. Proxies write one of IPv4 that came over IPv6 as ::ffff:192.0.2.1, of
+ * which all are one network; and the link of a local one, fe80::1%eth0, is no part of an address elsewhere.
+ */
+function plainAddress(text: string): string | undefined {
+  const version = isIP(text);
+  if (version !== 6) return version === 4 ? text : undefined;
+  const plain = new URL(`http://[${text.replace(/%.*/, '')}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(plain) ?? [];
+  if (high === undefined || low === undefined) return plain;
+  const [highWord, lowWord] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [highWord >> 8, highWord & 255, lowWord >> 8, lowWord & 255].join('.');
 }
 
 /** What stands for an address in limits: an IPv4 address whole, of IPv6 the network. */

@@ -112,6 +112,8 @@ export class Router {
       if (reason === 0) {
         this.route(connection, frame, mode);
         if (traces.pending) this.stages.notTaken(this.peek.op, this.said);
+        // AUTH may be answered at once, and that is sending, too.
+        if (!connection.open) break;
         continue;
       }
       if (traces.pending) this.stages.notTaken(0, -1);

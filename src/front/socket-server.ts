@@ -138,7 +138,8 @@ export class SocketServer {
     void sessions.admit(connection, token).then((admitted) => {
       const frames = socket.held?.take() ?? [];
       socket.held = undefined;
-      if (!admitted) return;
+      // Between the two a sweep may have found that its time is over.
+      if (!admitted || !connection.open) return;
       this.greet(socket);
       for (const { bytes, isBinary } of frames) if (connection.open) this.frame(connection, bytes, isBinary);
     });

@@ -25,6 +25,9 @@ describe('a client behind proxies', () => {
     ['is the proxy where that says no address', '10.1.2.3', 'unknown', '10.1.2.3'],
     ['is the proxy where all are', '10.1.2.3', '10.9.9.9', '10.9.9.9'],
     ['may come over IPv6', 'fd00::1', '2001:db8::5', '2001:db8::5'],
+    ['is of IPv4 where a proxy writes it as IPv6', '10.1.2.3', '::ffff:198.51.100.1', '198.51.100.1'],
+    ['is before a proxy that is written as IPv6', '10.1.2.3', '1.2.3.4, ::ffff:a09:909', '1.2.3.4'],
+    ['may be of a link', '10.1.2.3', 'fe80::1%eth0', 'fe80::1'],
   ])('%s: %s with %j is %s', (_, socket, forwarded, expected) => {
     const found = new ClientAddresses(PROXIES, SECRET).of(bytesOf(socket), forwarded);
     expect(found.replace(/(^|:)(0(:|$))+/, '::')).toBe(expected.replace(/(^|:)(0(:|$))+/, '::'));

@@ -267,3 +267,16 @@ describe('a session', () => {
     expect(sink.messages).toEqual([]);
   });
 });
+
+describe('a connection that an answer to AUTH closes, since its client does not read', () => {
+  it('is done with the frame: what comes behind is not routed, as its index may be another client’s', async () => {
+    const { front, connectWith, connect, check } = setUp();
+    const { send, sink, connection } = await connectWith('ann');
+    check.gate = new Promise(() => {});
+    sink.onSend = () => front.connections.close(connection);
+    send([Op.AUTH, 1, 'ann again'], [Op.AUTH, 2, 'ann again'], [Op.HOLD, 3, 'pen', 1, 1000]);
+    expect(sink.messages).toEqual([[2, Status.BUSY, CHECK_RETRY_MS, Layer.CONNECTION]]);
+    expect([front.router.inFlight, front.router.unpublished]).toEqual([0, 0]);
+    expect(connect().connection.index).toBe(connection.index);
+  });
+});
