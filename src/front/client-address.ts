@@ -4,8 +4,6 @@ import { BlockList, isIP } from 'node:net';
 
 /** Bytes of an IPv6 address that say whose network it is: everybody has at least a /64 of addresses. */
 const NETWORK_BYTES = 8;
-/** In front of an IPv4 address that came over IPv6. */
-const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 /** What is looked at of X-Forwarded-For, from its end: proxies add to what a client sends. */
 const MAX_FORWARDED_LENGTH = 4096;
 
@@ -87,7 +85,7 @@ function blockList(networks: readonly string[]): BlockList {
 }
 
 /**
- * An address as a socket's is written, undefined for what is none. Proxies write one of IPv4 that came over IPv6 as ::ffff:192.0.2.1, of
+ * An address in its one shortest form, undefined for what is none. Proxies write one of IPv4 that came over IPv6 as ::ffff:192.0.2.1, of
  * which all are one network; and the link of a local one, fe80::1%eth0, is no part of an address elsewhere.
  */
 function plainAddress(text: string): string | undefined {
@@ -113,10 +111,9 @@ function networkOf(address: string): string {
 
 /** 4 or 16 bytes as text; an IPv4 address that came over IPv6 is one of IPv4. */
 function textOf(bytes: Uint8Array): string {
-  if (bytes.length === 16 && MAPPED.equals(bytes.subarray(0, 12))) return textOf(bytes.subarray(12));
   if (bytes.length === 4) return bytes.join('.');
   const words = Array.from({ length: 8 }, (_, i) =>
     (((bytes[2 * i] as number) << 8) | (bytes[2 * i + 1] as number)).toString(16),
   );
-  return words.join(':');
+  return plainAddress(words.join(':')) as string;
 }
