@@ -38,8 +38,9 @@ export interface SuiteOptions {
   readonly skus: number;
   readonly ttlMs: number;
   readonly patterns: Readonly<Partial<Record<PatternName, Pattern>>>;
-  /** Arguments to node that start a Holdfast server. */
+  /** Arguments to node that start a Holdfast server for the engine's parts, and one with all that stands before it. */
   readonly server: readonly string[];
+  readonly guarded: readonly string[];
   readonly ringRecords: number;
   readonly core: CoreBenchOptions;
   readonly codecCommands: number;
@@ -141,8 +142,7 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
     // A disk that is none makes every sync free.
     Object.assign(results, { durable: { ...result, trusted: result.trusted && result.disk.real } });
   }
-  const { server } = options;
-  const crowd = { server, onProgress: (text: string) => onProgress?.(text) };
+  const crowd = { server: options.guarded, onProgress: (text: string) => onProgress?.(text) };
   if (has('storm')) {
     const run = () => benchStorm({ ...options.storm, ...crowd });
     Object.assign(results, { storm: verified('storm', await watched(run)) });

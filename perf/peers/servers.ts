@@ -99,7 +99,10 @@ function holdfast(options: (place: Place) => string[]): ServerKind {
   return {
     missing: () => undefined,
     async start(place, stocked) {
-      const server = await ServerProcess.start('Holdfast server', holdfastServer(...options(place)));
+      const server = await ServerProcess.start(
+        'Holdfast server',
+        holdfastServer('--gate', 'off', ...options(place)),
+      );
       const port = await server.port;
       await stock(port, stocked.skus, UNITS_PER_SKU);
       for (const sku of scarce(stocked)) {
