@@ -28,11 +28,11 @@ export interface SetUp {
   readonly stream: Pick<Stream, 'connections' | 'commandsPerFrame'> & { readonly framesInFlight: number };
 }
 
-/** A store whose every sync takes 10 ms longer and whose queue is the shortest there is: it limits the rate, and no thread does. */
+/** A store whose every sync takes 10 ms longer and whose queue is short: it limits the rate, and no thread does. */
 export const SLOW_STORE: SetUp = {
   name: 'slowStore',
-  what: 'ack=sync on a disk that takes 10 ms longer for a sync, event ring of 64 KiB, 20 a frame',
-  serve: ['--event-ring-bytes', '64KiB'],
+  what: 'ack=sync on a disk that takes 10 ms longer for a sync, event ring of 128 KiB, 20 a frame',
+  serve: ['--event-ring-bytes', '128KiB'],
   env: { HOLDFAST_SLOW_SYNC_MS: '10' },
   stream: { connections: 200, framesInFlight: 2, commandsPerFrame: 20 },
 };
