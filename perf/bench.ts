@@ -5,10 +5,7 @@ import { GATE_PATTERNS } from './gate/cost.ts';
 import { OVERLOAD_TIMES, PROCESSOR, SLOW_STORE } from './gate/overload.ts';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
-import { HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
-
-/** The engine is measured with all that comes; what the gate costs, and what it does with too much, are parts of their own. */
-const ENGINE = ['--gate', 'off'];
+import { ENGINE, HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
 
 interface Flags {
   json?: true;

@@ -94,6 +94,9 @@ export function holdfastServer(...options: readonly string[]): string[] {
   return [...NODE_FLAGS, main, 'serve', '--port', '0', '--json', ...options];
 }
 
+/** Options for the engine alone, which is measured with all that comes; what the gate costs, and what it does with too much, are parts of their own. */
+export const ENGINE: readonly string[] = ['--gate', 'off'];
+
 /** A server that keeps everything in memory: nothing is written. */
 export const HOLDFAST_SERVER = holdfastServer('--store', 'none');
 export const ECHO_SERVER = [...NODE_FLAGS, fileURLToPath(new URL('./echo-server.ts', import.meta.url))];

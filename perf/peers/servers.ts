@@ -9,7 +9,7 @@ import { type Appending, RedisProcess, whyNoRedis } from '../durable/redis-proce
 import { skuName } from '../load/frames.ts';
 import { stock } from '../load/stock.ts';
 import { ServerProcess } from '../server-process.ts';
-import { BOOKS_MS, holdfastServer, UNITS_PER_SKU } from '../wire.ts';
+import { BOOKS_MS, ENGINE, holdfastServer, UNITS_PER_SKU } from '../wire.ts';
 import { PostgresProcess, whyNoPostgres } from './postgres-process.ts';
 import { SCHEMA } from './postgres-schema.ts';
 import { EXPIRIES, SCRIPTS, stockKey } from './redis-scripts.ts';
@@ -101,7 +101,7 @@ function holdfast(options: (place: Place) => string[]): ServerKind {
     async start(place, stocked) {
       const server = await ServerProcess.start(
         'Holdfast server',
-        holdfastServer('--gate', 'off', ...options(place)),
+        holdfastServer(...ENGINE, ...options(place)),
       );
       const port = await server.port;
       await stock(port, stocked.skus, UNITS_PER_SKU);

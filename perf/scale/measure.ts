@@ -8,7 +8,16 @@ import { stock } from '../load/stock.ts';
 import { type Machine, type Watched, watched } from '../machine.ts';
 import { ServerProcess } from '../server-process.ts';
 import { median, rounded, type Spread, spread } from '../stats.ts';
-import { BOOKS_MS, blaming, DRAIN_MS, holdfastServer, PATTERNS, STUCK_MS, UNITS_PER_SKU } from '../wire.ts';
+import {
+  BOOKS_MS,
+  blaming,
+  DRAIN_MS,
+  ENGINE,
+  holdfastServer,
+  PATTERNS,
+  STUCK_MS,
+  UNITS_PER_SKU,
+} from '../wire.ts';
 import { THREADS, type Thread } from './model.ts';
 
 export interface MeasureOptions {
@@ -119,7 +128,7 @@ export async function measureScale(options: MeasureOptions): Promise<Measured & 
 
 function serverArgs({ serve }: MeasureOptions, directory: string, workers: number): string[] {
   const fixed = ['--ack', 'sync', '--borrow', 'off', '--workers', String(workers)];
-  return holdfastServer(...fixed, ...serve, '--store', `file:${directory}`);
+  return holdfastServer(...ENGINE, ...fixed, ...serve, '--store', `file:${directory}`);
 }
 
 async function takeTurns(

@@ -2,7 +2,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import generate, { type Load } from '../../perf/load/generator.ts';
 import { ServerProcess } from '../../perf/server-process.ts';
-import { benchWire, HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS, type WireOptions } from '../../perf/wire.ts';
+import {
+  benchWire,
+  ENGINE,
+  HOLDFAST_SERVER,
+  PATTERNS,
+  SALE_PATTERNS,
+  type WireOptions,
+} from '../../perf/wire.ts';
 import { Status } from '../../protocol/status.ts';
 
 const TINY: Omit<Load, 'port'> = {
@@ -115,7 +122,13 @@ describe('the wire benchmark', { timeout: 60_000 }, () => {
 
   it('runs against Holdfast itself', async () => {
     const patterns = { ...PATTERNS, ...SALE_PATTERNS };
-    const options = { ...tiny({}), patterns, keyed: ['hot'] as const, skus: 500, server: HOLDFAST_SERVER };
+    const options = {
+      ...tiny({}),
+      patterns,
+      keyed: ['hot'] as const,
+      skus: 500,
+      server: [...HOLDFAST_SERVER, ...ENGINE],
+    };
     const { wire, books } = await benchWire(options);
     expect(Object.keys(wire)).toEqual(Object.keys(patterns));
     for (const [name, { commandsPerSecond, keyed, refusedBy, unanswered }] of Object.entries(wire)) {
