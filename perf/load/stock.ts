@@ -5,7 +5,7 @@ import { upgradePath } from './pass.ts';
 
 const COMMANDS_PER_FRAME = 100;
 /** Few enough for the smallest queues that a server may be set to. */
-const FRAMES_IN_FLIGHT = 4;
+const FRAMES_IN_FLIGHT = 2;
 const LIMIT_MS = 60_000;
 
 /** Gives the benchmark's SKUs from `firstSku` on (or those whose names begin with another prefix) a total of `units`, over WebSocket; rejects unless every command is accepted. */
