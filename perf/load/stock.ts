@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Status, statusName } from '../../protocol/status.ts';
 import { Connection } from './connection.ts';
 import { type FrameSet, holdFrames, stockFrames } from './frames.ts';
@@ -8,8 +9,12 @@ const COMMANDS_PER_FRAME = 100;
 const FRAMES_IN_FLIGHT = 2;
 const LIMIT_MS = 60_000;
 
+/** A server that was busy a moment ago may send some away: all are sent again then, which does no harm to a total. */
+const ATTEMPTS = 50;
+const AGAIN_MS = 100;
+
 /** Gives the benchmark's SKUs from `firstSku` on (or those whose names begin with another prefix) a total of `units`, over WebSocket; rejects unless every command is accepted. */
-export function stock(
+export async function stock(
   port: number,
   skus: number,
   units: number,
@@ -17,7 +22,16 @@ export function stock(
   prefix?: string,
   token?: string,
 ): Promise<void> {
-  return sendAll(port, 'STOCK', stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku, prefix), token);
+  const set = stockFrames(skus, units, COMMANDS_PER_FRAME, firstSku, prefix);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await sendAll(port, 'STOCK', set, token);
+      return;
+    } catch (error) {
+      if (!(error instanceof SentAwayError) || attempt === ATTEMPTS) throw error;
+      await sleep(AGAIN_MS);
+    }
+  }
 }
 
 /** Places one hold of one unit on each of the benchmark's SKUs; rejects unless every command is accepted. */
@@ -45,7 +59,10 @@ async function sendAll(port: number, command: string, set: FrameSet, token?: str
       let sent = 0;
       const advance = () => {
         const refused = scanner.byStatus.findIndex((count, status) => status !== Status.OK && count > 0);
-        if (refused > 0) reject(new Error(`a ${command} command was refused: ${statusName(refused)}`));
+        if (refused > 0) {
+          const why = `a ${command} command was refused: ${statusName(refused)}`;
+          reject(refused === Status.BUSY ? new SentAwayError(why) : new Error(why));
+        }
         if (scanner.replies === frames * commandsPerFrame) resolve();
         const room = FRAMES_IN_FLIGHT - (sent - Math.floor(scanner.replies / commandsPerFrame));
         const count = Math.min(room, frames - sent);
@@ -61,3 +78,5 @@ async function sendAll(port: number, command: string, set: FrameSet, token?: str
     connection.destroy();
   }
 }
+
+class SentAwayError extends Error {}
