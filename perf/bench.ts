@@ -4,6 +4,7 @@ import { positive, wholeNumber, words } from './flags.ts';
 import { GATE_PATTERNS } from './gate/cost.ts';
 import { OVERLOAD_TIMES, PROCESSOR, SLOW_STORE } from './gate/overload.ts';
 import { limitsOf, renderReport, targetsOf } from './report.ts';
+import { runMain } from './run-main.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
 import { ENGINE, HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
 
@@ -54,18 +55,12 @@ const program = new Command('bench')
   )
   .option('--tiny', 'everything so small that it takes seconds: shows that it runs, not how fast');
 
-// A signal ends the process by way of exit, so that the servers that were started end too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-
 const flags = program.parse().opts<Flags>();
-try {
+await runMain(async () => {
   const report = await runSuite(suiteOptions(flags));
   const verdicts = { targets: targetsOf(report), limits: limitsOf(report) };
   console.log(flags.json ? JSON.stringify({ ...report, ...verdicts }) : renderReport(report));
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+});
 
 function suiteOptions(flags: Flags): SuiteOptions {
   const tiny = flags.tiny === true;

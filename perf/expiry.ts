@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { type RunningServer, startServer } from '../src/runtime/server.ts';
 import { loadSettings } from '../src/runtime/settings.ts';
 import { Control, controlOf } from '../src/shard/memory.ts';
@@ -7,6 +7,7 @@ import type { Watched as Answers, Placed } from './load/avalanche.ts';
 import type { Load } from './load/generator.ts';
 import { measureLateness, PROBE_CLOCK_UNITS } from './load/lateness.ts';
 import { stock } from './load/stock.ts';
+import { loadThreads } from './load-threads.ts';
 import { ServerProcess } from './server-process.ts';
 import { median, rounded } from './stats.ts';
 import { PATTERNS } from './wire.ts';
@@ -158,13 +159,7 @@ function controls(server: RunningServer): Int32Array[] {
 }
 
 function poolOf(file: string): Piscina {
-  return new Piscina({
-    filename: new URL(file, import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    // A thread that waited with Atomics would stall the sockets of its own event loop.
-    atomics: 'disabled',
-  });
+  return loadThreads(new URL(file, import.meta.url));
 }
 
 /** Waits until nothing is held, and says whether every unit is back. */

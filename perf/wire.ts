@@ -1,11 +1,11 @@
 import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Piscina } from 'piscina';
 import { Status } from '../protocol/status.ts';
 import { type Books, expectBooks } from './books.ts';
 import type { Latency, Load, LoadResult } from './load/generator.ts';
 import { stock } from './load/stock.ts';
+import { loadThreads } from './load-threads.ts';
 import { type Watched, watched } from './machine.ts';
 import { ServerProcess } from './server-process.ts';
 import { median, rounded, type Spread, spread } from './stats.ts';
@@ -119,13 +119,7 @@ const BLAME_MS = 500;
 export async function benchWire(options: WireOptions): Promise<WireResult> {
   const echo = await ServerProcess.start('echo server', ECHO_SERVER);
   let holdfast: ServerProcess | undefined;
-  // A generator sleeps between tasks; waiting with Atomics would stall the sockets of its own event loop.
-  const pool = new Piscina({
-    filename: new URL('./load/generator.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('./load/generator.ts', import.meta.url));
   try {
     holdfast = await ServerProcess.start('Holdfast server', options.server);
     const [echoPort, holdfastPort] = await Promise.all([echo.port, holdfast.port]);

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
 import { RULES } from '../../src/admission/rules.ts';
 import { generateKey, importSigningKey, mintToken } from '../../src/auth/mint.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Books } from '../books.ts';
+import { loadThreads } from '../load-threads.ts';
 import { ServerProcess } from '../server-process.ts';
 import { blaming, STUCK_MS } from '../wire.ts';
 import type { BuyersTask, buy, Purchases } from './buyers.ts';
@@ -80,12 +80,7 @@ export async function benchFairness(options: FairnessOptions): Promise<FairnessR
     ...['--auth-keys', `file:${keyFile}`],
     ...MANY_FROM_HERE,
   ]);
-  const pool = new Piscina({
-    filename: new URL('./hoarders.ts', import.meta.url).href,
-    minThreads: 2,
-    maxThreads: 2,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('./hoarders.ts', import.meta.url), 2);
   try {
     const port = await holdfast.port;
     const key = importSigningKey(JSON.stringify(signing));

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Piscina } from 'piscina';
 import { Op } from '../../protocol/ops.ts';
 import { type Books, expectBooks } from '../books.ts';
 import { Asker } from '../load/asker.ts';
 import { stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { ServerProcess } from '../server-process.ts';
 import { BOOKS_MS, blaming, STUCK_MS, UNITS_PER_SKU } from '../wire.ts';
 import { type Resources, resourcesOf } from './resources.ts';
@@ -53,11 +53,7 @@ export async function benchStorm({
   onProgress,
 }: StormOptions): Promise<StormResult> {
   const holdfast = await ServerProcess.start('Holdfast server', server);
-  const pool = new Piscina({
-    filename: new URL('./storm-clients.ts', import.meta.url).href,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('./storm-clients.ts', import.meta.url));
   try {
     const port = await holdfast.port;
     const { pid, failure } = holdfast;

@@ -1,7 +1,7 @@
-import { Piscina } from 'piscina';
 import { expectBooks } from '../books.ts';
 import type { Load, LoadResult } from '../load/generator.ts';
 import { stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { ServerProcess } from '../server-process.ts';
 import { median, rounded } from '../stats.ts';
 import { BOOKS_MS, blaming, DRAIN_MS, PATTERNS, STUCK_MS, UNITS_PER_SKU } from '../wire.ts';
@@ -100,12 +100,7 @@ async function makeStore(args: readonly string[], skus: number): Promise<void> {
  */
 async function write(options: JournalOptions): Promise<{ holds: number; bytesBefore: number }> {
   const { server: args, seconds, skus, ttlMs, keyed } = options;
-  const pool = new Piscina({
-    filename: new URL('../load/generator.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('../load/generator.ts', import.meta.url));
   const server = await ServerProcess.start('Holdfast server', args);
   try {
     const { port, recovery } = await server.ready;

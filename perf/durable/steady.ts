@@ -1,8 +1,8 @@
-import { Piscina } from 'piscina';
 import { expectBooks } from '../books.ts';
 import type { Latency } from '../load/generator.ts';
 import type { OpenLoad, OpenLoadResult } from '../load/open-loop.ts';
 import { fill, stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { ServerProcess } from '../server-process.ts';
 import { median, rounded } from '../stats.ts';
 import {
@@ -60,12 +60,7 @@ const STAY_MS = 3_600_000;
 
 /** Latency at a steady rate: an echo server, a durable server, and one that takes snapshots meanwhile, in turns. */
 export async function benchSteady(options: SteadyOptions): Promise<SteadyResult> {
-  const pool = new Piscina({
-    filename: new URL('../load/open-loop.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('../load/open-loop.ts', import.meta.url));
   const servers: ServerProcess[] = [];
   const start = async (name: string, args: readonly string[]) => {
     const server = await ServerProcess.start(name, args);

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
 import { expectBooks } from '../books.ts';
 import type { Load, LoadResult } from '../load/generator.ts';
 import { stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { ServerProcess } from '../server-process.ts';
 import { median, rounded, type Spread, spread } from '../stats.ts';
 import {
@@ -80,12 +80,7 @@ const GENEROUS = {
 /** Runs two servers without a store under the same load, in turns. Rejects when one ends with wrong books. */
 export async function benchGateCost(options: GateCostOptions): Promise<GateResult> {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-gate-'));
-  const pool = new Piscina({
-    filename: new URL('../load/generator.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('../load/generator.ts', import.meta.url));
   const servers: ServerProcess[] = [];
   try {
     const config = join(directory, 'rules.json');

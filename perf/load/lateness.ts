@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status, statusName } from '../../protocol/status.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { Asker } from './asker.ts';
+import { insist } from './insist.ts';
 
 export interface LatenessOptions {
   readonly port: number;
@@ -19,8 +19,6 @@ const LONGEST_TTL_MS = 300;
 /** A hold that is so late is not waited for. */
 const LOST_MS = 10_000;
 const SEED = 1;
-const STOCK_ROUNDS = 200;
-const STOCK_AGAIN_MS = 20;
 
 /**
  * How late holds end, in ms each, by the server's own time. Every probe has one hold at a time; behind its deadline the SKU
@@ -74,18 +72,9 @@ export async function measureLateness({ port, probes, forMs }: LatenessOptions):
   }
 }
 
-/** Under load the server may send some away: those are asked again. */
 async function stock(asker: Asker, probes: number): Promise<void> {
   const commands = Array.from({ length: probes }, (_, i) => [Op.STOCK, nameOf(i), StockMode.TOTAL, 1]);
-  let left = [...commands, [Op.STOCK, CLOCK, StockMode.TOTAL, PROBE_CLOCK_UNITS]];
-  for (let round = 0; left.length > 0 && round < STOCK_ROUNDS; round++) {
-    if (round > 0) await sleep(STOCK_AGAIN_MS);
-    const replies = await asker.ask(left);
-    left = left.filter((_, i) => replies[i]?.[0] === Status.BUSY);
-    const refused = replies.find(([status]) => status !== Status.OK && status !== Status.BUSY);
-    if (refused !== undefined) throw new Error(`a probe could not be stocked: ${statusName(refused[0])}`);
-  }
-  if (left.length > 0) throw new Error(`${left.length} probes could not be stocked: BUSY each time`);
+  await insist(asker, [...commands, [Op.STOCK, CLOCK, StockMode.TOTAL, PROBE_CLOCK_UNITS]]);
 }
 
 /** So much of the SKU whose holds tell the time that it does not run out. */

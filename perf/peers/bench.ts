@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { positive, wholeNumber } from '../flags.ts';
+import { runMain } from '../run-main.ts';
 import { insertTable, markdown } from './markdown.ts';
 import { renderPeers, targetsOf } from './report.ts';
 import type { PeersReport } from './result.ts';
@@ -47,21 +48,15 @@ const program = new Command('bench:peers')
   .option('--readme <file>', "replace the tables between this file's two comments that begin with `peers:`")
   .option('--tiny', 'everything so small that it takes seconds: shows that it runs, not how fast');
 
-// A signal ends the process by way of exit, so that the servers that were started end too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-
 const flags = program.parse().opts<Flags>();
-try {
+await runMain(async () => {
   const report = flags.from === undefined ? await benchPeers(optionsOf(flags)) : readReport(flags.from);
   if (flags.svg !== undefined) writeFileSync(flags.svg, plot(report));
   if (flags.readme !== undefined) {
     writeFileSync(flags.readme, insertTable(readFileSync(flags.readme, 'utf8'), markdown(report)));
   }
   console.log(flags.json ? JSON.stringify({ ...report, targets: targetsOf(report) }) : renderPeers(report));
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+});
 
 function optionsOf({ tiny, only, repeats, seconds, skus, ttl, storeIn }: Flags): PeersOptions {
   return {

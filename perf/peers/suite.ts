@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Piscina } from 'piscina';
 import { Place } from '../durable/place.ts';
+import { loadThreads } from '../load-threads.ts';
 import { describeMachine, judge, readCpu, watched } from '../machine.ts';
 import { BOOKS_MS, blaming, DRAIN_MS, STUCK_MS } from '../wire.ts';
 import type { Drive, PeerLoad, PeerLoadResult } from './load.ts';
@@ -80,13 +80,7 @@ class PeersRun {
   private readonly stocked: Stocked;
   private scarceUntilMs = 0;
   private readonly servers = new Map<ServerName, PeerServer>();
-  private readonly pool = new Piscina({
-    filename: new URL('./load.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    // A generator sleeps between tasks; waiting with Atomics would stall the sockets of its own event loop.
-    atomics: 'disabled',
-  });
+  private readonly pool = loadThreads(new URL('./load.ts', import.meta.url));
 
   constructor(options: PeersOptions, names: readonly SideName[]) {
     this.place = new Place(options.under);

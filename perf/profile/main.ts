@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_PROFILE_SECONDS, type ProfileKind } from '../../src/profile/profile-report.ts';
 import { wholeNumber, words } from '../flags.ts';
+import { runMain } from '../run-main.ts';
 import { SCENARIOS } from '../scenarios/index.ts';
 import { MOST_COMMANDS_PER_FRAME } from '../stress/options.ts';
 import { allocationsText, summarizeAllocations } from './allocations.ts';
@@ -82,17 +83,11 @@ const program = new Command('profile')
   .option('--ttl <ms>', 'time to live of holds', wholeNumber)
   .option('--tiny', 'half a second: shows that it runs');
 
-// A signal ends the process by way of exit, so that the server that was started ends too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-
 program.parse();
 const flags = program.opts<Flags>();
-try {
+await runMain(async () => {
   await profile(program.processedArgs[0] as string, flags);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+});
 
 async function profile(scenario: string, flags: Flags): Promise<void> {
   const { doctor, allocations } = flags;

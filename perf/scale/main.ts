@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { positive, wholeNumber, words } from '../flags.ts';
 import { describeMachine } from '../machine.ts';
+import { runMain } from '../run-main.ts';
 import { measureScale } from './measure.ts';
 import { outlookOf } from './predict.ts';
 import { renderScale, type ScaleResult } from './table.ts';
@@ -57,17 +58,11 @@ const program = new Command('scale')
   )
   .option('--tiny', 'everything so small that it takes seconds: shows that it runs, not how fast');
 
-// A signal ends the process by way of exit, so that the servers that were started end too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-
 const flags = program.parse().opts<Flags>();
-try {
+await runMain(async () => {
   const result = await runScale(flags);
   console.log(flags.json ? JSON.stringify(result) : renderScale(result));
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+});
 
 async function runScale({
   tiny,

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { type StageReport, stagesBetween } from '../../src/shard/stage-report.ts';
 import { type Books, expectBooks } from '../books.ts';
 import { type Disk, Place } from '../durable/place.ts';
 import type { Load, LoadResult } from '../load/generator.ts';
 import { stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { type Machine, type Watched, watched } from '../machine.ts';
 import { ServerProcess } from '../server-process.ts';
 import { median, rounded, type Spread, spread } from '../stats.ts';
@@ -95,12 +96,7 @@ interface Sample {
 export async function measureScale(options: MeasureOptions): Promise<Measured & Watched> {
   const place = new Place(options.under);
   const servers: ServerProcess[] = [];
-  const pool = new Piscina({
-    filename: new URL('../load/generator.ts', import.meta.url).href,
-    minThreads: options.generators,
-    maxThreads: options.generators,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL('../load/generator.ts', import.meta.url), options.generators);
   try {
     for (const workers of options.workers) {
       const args = serverArgs(options, place.next(), workers);

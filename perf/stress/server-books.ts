@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Op, opName, StockMode } from '../../protocol/ops.ts';
-import { Status, statusName } from '../../protocol/status.ts';
+import { Op, StockMode } from '../../protocol/ops.ts';
 import type { Asker } from '../load/asker.ts';
 import { skuName } from '../load/frames.ts';
+import { insist } from '../load/insist.ts';
 import type { Account } from './account.ts';
 import type { ServerBooks } from './judge.ts';
 import { longestTtlMs, type Scenario } from './scenario.ts';
@@ -103,27 +103,9 @@ export class ServerSide {
     for (let first = 0; first < skus; first += ASKED_TOGETHER) {
       const count = Math.min(ASKED_TOGETHER, skus - first);
       const lot = Array.from({ length: count }, (_, i) => commandOf(skuName(first + i, this.skuPrefix)));
-      replies.push(...(await this.insist(lot)));
+      replies.push(...(await insist(this.asker, lot)));
     }
     return replies;
-  }
-
-  /** Asks those commands again that found a queue full of what is left of the load, and of which nothing has happened. */
-  private async insist(commands: readonly unknown[][]): Promise<number[][]> {
-    const deadline = performance.now() + BACK_MS;
-    const replies = await this.asker.ask(commands);
-    for (;;) {
-      const busy = replies.flatMap(([status], i) => (status === Status.BUSY ? [i] : []));
-      if (busy.length === 0 || performance.now() > deadline) break;
-      await sleep(LOOK_MS);
-      const again = await this.asker.ask(busy.map((i) => commands[i] as unknown[]));
-      for (const [nth, i] of busy.entries()) replies[i] = again[nth] as number[];
-    }
-    const refused = replies.findIndex(([status]) => status !== Status.OK);
-    if (refused < 0) return replies;
-    const [op] = commands[refused] as [number];
-    const [status] = replies[refused] as [number];
-    throw new Error(`${opName(op)} of one of the run's SKUs was answered ${statusName(status)}.`);
   }
 
   private serverMs(): number {

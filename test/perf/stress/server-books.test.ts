@@ -34,7 +34,7 @@ describe('a restock in the middle of a run', () => {
 
   it('fails with the status of any other refusal', async () => {
     const { side } = sideOf(2, [[Status.OK, Status.STOCK_LIMIT]]);
-    await expect(side.restock(5)).rejects.toThrow("STOCK of one of the run's SKUs was answered STOCK_LIMIT.");
+    await expect(side.restock(5)).rejects.toThrow('STOCK of x-0000001 was answered STOCK_LIMIT.');
   });
 
   it('takes many SKUs in lots', async () => {
