@@ -104,12 +104,12 @@ it('a worker thread wakes the front that has replies, and no other', async () =>
   const thread = new Worker(new URL('../../workers/shard.ts', import.meta.url), { workerData });
   await once(thread, 'online');
   for (let turn = 0; turn < FRONTS; turn++) {
-    for (const front of fronts) void front.sleepAsync(60_000, () => false);
+    const sleeps = fronts.map((front) => front.sleepAsync(60_000, () => false));
     rig.send(reads(5), Mode.BINARY, turn);
     doorbell.ring();
-    await expect
-      .poll(() => fronts.map((front) => front.isSleeping()))
-      .toEqual(fronts.map((_, i) => i !== turn));
+    // Until its promise has settled, a sleeper that was rung may yet take down a flag that it raised anew.
+    await sleeps[turn]?.value;
+    expect(fronts.map((front) => front.isSleeping())).toEqual(fronts.map((_, i) => i !== turn));
     expect(ids(rig, turn)).toEqual(upTo(5));
   }
   Atomics.store(rig.shard.control, Control.STOP, 1);
