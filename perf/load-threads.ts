@@ -1,12 +1,7 @@
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
+import { threadPool } from '../src/runtime/thread-pool.ts';
 
 /** Threads that run the functions of a module, all of them from the start: load generators and other clients. To be destroyed. */
 export function loadThreads(module: URL, threads = 1): Piscina {
-  return new Piscina({
-    filename: module.href,
-    minThreads: threads,
-    maxThreads: threads,
-    // They sleep between tasks; waiting with Atomics would stall the sockets of their own event loops.
-    atomics: 'disabled',
-  });
+  return threadPool(module, { minThreads: threads, maxThreads: threads });
 }

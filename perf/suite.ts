@@ -1,4 +1,3 @@
-import { Piscina } from 'piscina';
 import type { CodecOptions, CodecResult } from './codec.ts';
 import type { benchCore } from './core.ts';
 import { benchFairness, type FairnessOptions, type FairnessResult } from './crowd/fairness.ts';
@@ -7,6 +6,7 @@ import { benchDurable, type DurableOptions, type DurableResult } from './durable
 import { benchExpiry, type ExpiryOptions, type ExpiryResult } from './expiry.ts';
 import { benchGateCost, type GateCostOptions, type GateResult } from './gate/cost.ts';
 import { benchOverload, type Overload, type OverloadOptions } from './gate/overload.ts';
+import { loadThreads } from './load-threads.ts';
 import { describeMachine, judge, type Machine, readCpu, type Watched, watched } from './machine.ts';
 import type { RingBenchResult } from './ring.ts';
 import { benchWire, PATTERNS, type Pattern, type PatternName, type WireResult } from './wire.ts';
@@ -187,12 +187,7 @@ export function patternsWriting<Name extends PatternName>(
  * same places, plays no part.
  */
 async function inFreshThread<T extends object>(file: string, name: string, task: object): Promise<T> {
-  const pool = new Piscina({
-    filename: new URL(file, import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
+  const pool = loadThreads(new URL(file, import.meta.url));
   try {
     return (await pool.run(task, { name, signal: AbortSignal.timeout(THREAD_LIMIT_MS) })) as T;
   } finally {

@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { type StageReport, stagesBetween } from '../../src/shard/stage-report.ts';
 import { Asker } from '../load/asker.ts';
 import { stock } from '../load/stock.ts';
+import { loadThreads } from '../load-threads.ts';
 import { describeMachine, watched } from '../machine.ts';
 import { addAccounts } from './account.ts';
 import { judge } from './judge.ts';
@@ -102,12 +103,8 @@ class Run {
 
   constructor(options: RunOptions) {
     this.options = options;
-    this.pool = new Piscina({
-      filename: new URL(`./traffic${extname(import.meta.filename)}`, import.meta.url).href,
-      minThreads: options.threads,
-      maxThreads: options.threads,
-      atomics: 'disabled',
-    });
+    const traffic = new URL(`./traffic${extname(import.meta.filename)}`, import.meta.url);
+    this.pool = loadThreads(traffic, options.threads);
   }
 
   async open(): Promise<void> {

@@ -1,7 +1,8 @@
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { orThrow } from '../storage/pool-tasks.ts';
 import type { Recovery, RecoveryTask } from '../storage/recovery.ts';
 import type { SnapshotResult, SnapshotTask } from '../storage/snapshot-task.ts';
+import { threadPool } from './thread-pool.ts';
 import { threadUrl } from './thread-url.ts';
 
 /** Threads of the pool end when they had nothing to do for so long. */
@@ -14,14 +15,7 @@ export class Pool {
 
   constructor(threads: number) {
     this.threads = threads;
-    this.piscina = new Piscina({
-      filename: threadUrl('pool').href,
-      minThreads: 0,
-      maxThreads: threads,
-      idleTimeout: IDLE_MS,
-      // A thread that waits for its next task in Atomics.wait() would let nothing else happen in it meanwhile.
-      atomics: 'disabled',
-    });
+    this.piscina = threadPool(threadUrl('pool'), { minThreads: 0, maxThreads: threads, idleMs: IDLE_MS });
   }
 
   /** Starts all threads, so that they are there when there is work for them. */
