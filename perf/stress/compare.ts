@@ -3,9 +3,10 @@ import type { LatencyMs, RunHeadline, SeriesPoint, StressResult } from './result
 export interface Change {
   readonly measure: string;
   readonly unit: 'per second' | 'ms' | 'commands';
-  readonly before: number;
-  readonly after: number;
-  /** Of the value before; null where that is 0. */
+  /** Null where there is none: the latency of a run in which nothing was answered. */
+  readonly before: number | null;
+  readonly after: number | null;
+  /** Of the value before; null where that is 0, or either is not there. */
   readonly changePercent: number | null;
   /** Changes up to this say nothing; null where there are too few readings to tell. */
   readonly noisePercent: number | null;
@@ -26,7 +27,7 @@ interface Measure {
   readonly name: string;
   readonly unit: Change['unit'];
   readonly higherIsBetter: boolean;
-  of(run: RunHeadline): number;
+  of(run: RunHeadline): number | null;
   /** The same in each period of a single run; undefined where a period does not tell. */
   readonly inPeriods?: (result: StressResult) => number[];
 }
@@ -53,13 +54,25 @@ const MEASURES: readonly Measure[] = [
       name: name === 'p999' ? 'p99.9' : name,
       unit: 'ms',
       higherIsBetter: false,
-      of: ({ latencyMs }) => latencyMs[name],
+      of: ({ latencyMs }) => (latencyMs.max > 0 ? latencyMs[name] : null),
       inPeriods: (result) =>
         measured(result).flatMap(({ point: { latencyMs } }) => (latencyMs === null ? [] : [latencyMs[name]])),
     }),
   ),
 ];
 
+/** What makes the load: results that differ in any of it are not compared. */
+const LOAD = [
+  'scenario',
+  'mode',
+  'commandsPerFrame',
+  'connections',
+  'framesInFlight',
+  'skus',
+  'ttlMs',
+] as const;
+/** What may be the reason of a change, or what is to be compared. */
+const CONDITIONS = ['workers', 'fronts', 'ack', 'threads'] as const;
 /** Runs that a side needs for its own spread to be the noise. */
 const ENOUGH_RUNS = 2;
 /** Blocks of periods that stand for runs where there was one only: neighbours are too alike to be readings of their own. */
@@ -76,7 +89,7 @@ const NORMAL = 1.96;
  * repeats; of a single run, blocks of its series. Throws NotComparableError for different scenarios or shapes of load.
  */
 export function compare(before: StressResult, after: StressResult): Comparison {
-  for (const key of ['scenario', 'mode', 'commandsPerFrame', 'connections'] as const) {
+  for (const key of LOAD) {
     if (before[key] === after[key]) continue;
     throw new NotComparableError(
       `The results are not of the same load: ${key} is ${before[key]} in the first and ${after[key]} in the second.`,
@@ -91,38 +104,42 @@ export function compare(before: StressResult, after: StressResult): Comparison {
 
 function changeOf(measure: Measure, before: StressResult, after: StressResult): Change {
   const [was, is] = [measure.of(before), measure.of(after)];
+  const named = { measure: measure.name, unit: measure.unit, before: was, after: is };
+  if (was === null || is === null) {
+    return { ...named, changePercent: null, noisePercent: null, verdict: 'unknown' };
+  }
   const noise = noiseOf(readings(measure, before), readings(measure, after));
   const changePercent = was === 0 ? (is === 0 ? 0 : null) : (100 * (is - was)) / was;
   const noisePercent =
     noise === null || was === 0 ? null : Math.max(LEAST_NOISE_PERCENT, (100 * noise) / was);
   return {
-    measure: measure.name,
-    unit: measure.unit,
-    before: was,
-    after: is,
+    ...named,
     changePercent: changePercent === null ? null : round(changePercent),
     noisePercent: noisePercent === null ? null : round(noisePercent),
-    verdict: verdictOn(measure, is - was, changePercent, noisePercent),
+    verdict: verdictOn(measure, was, is, changePercent, noisePercent),
   };
 }
 
 function verdictOn(
-  { higherIsBetter, inPeriods }: Measure,
-  difference: number,
+  { higherIsBetter }: Measure,
+  was: number,
+  is: number,
   changePercent: number | null,
   noisePercent: number | null,
 ): Change['verdict'] {
-  if (difference === 0) return 'within noise';
-  const better = difference > 0 === higherIsBetter ? 'better' : 'worse';
-  // What is 0 as a rule, such as what stays unanswered, needs no spread to be noticed.
-  if (changePercent === null || inPeriods === undefined) return better;
+  if (is === was) return 'within noise';
+  const better = is > was === higherIsBetter ? 'better' : 'worse';
+  // Something where there was nothing, or nothing any more, needs no spread to be noticed.
+  if (changePercent === null || is === 0) return better;
   if (noisePercent === null) return 'unknown';
   return Math.abs(changePercent) > noisePercent ? better : 'within noise';
 }
 
 /** What a value was read as, several times over. */
 function readings(measure: Measure, result: StressResult): number[] {
-  if (result.runs.length >= ENOUGH_RUNS) return result.runs.map((run) => measure.of(run));
+  if (result.runs.length >= ENOUGH_RUNS) {
+    return result.runs.map((run) => measure.of(run)).filter((value) => value !== null);
+  }
   return blocks(measure.inPeriods?.(result) ?? []);
 }
 
@@ -182,9 +199,11 @@ function warningsAbout(before: StressResult, after: StressResult): string[] {
     if (before.machine[key] === after.machine[key]) continue;
     warnings.push(`Different machines: ${key} was ${before.machine[key]} and is ${after.machine[key]}.`);
   }
-  for (const key of ['workers', 'fronts', 'ack'] as const) {
+  for (const key of CONDITIONS) {
     if (before[key] !== after[key]) warnings.push(`${key} was ${before[key]} and is ${after[key]}.`);
   }
+  const [kindBefore, kindAfter] = [before, after].map(({ store }) => store?.split(':', 1)[0] ?? 'none');
+  if (kindBefore !== kindAfter) warnings.push(`store was ${kindBefore} and is ${kindAfter}.`);
   if (before.mode === 'open' && differs(before.offeredPerSecond, after.offeredPerSecond, 0.05)) {
     warnings.push(
       `Different rates were offered: ${before.offeredPerSecond} and ${after.offeredPerSecond} a second.`,
@@ -197,10 +216,11 @@ function warningsAbout(before: StressResult, after: StressResult): string[] {
       'The noise is that within single runs; --repeats 5 also shows what differs from run to run.',
     );
   }
-  for (const [which, { oversold, leaked, lost }] of [
+  for (const [which, { latencyMs, oversold, leaked, lost }] of [
     ['first', before],
     ['second', after],
   ] as const) {
+    if (latencyMs.max === 0) warnings.push(`Nothing was answered in the ${which} result.`);
     if (oversold + leaked + lost > 0) warnings.push(`The books of the ${which} result are wrong.`);
   }
   return warnings;

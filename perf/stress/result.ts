@@ -1,7 +1,7 @@
 import type { StageReport } from '../../src/shard/stage-report.ts';
 import type { Machine } from '../machine.ts';
 
-/** Latencies in ms. In an open loop they count from the time at which a command was to be sent, in a closed loop from when it was. */
+/** Latencies in ms, all 0 where nothing was answered. In an open loop they count from the time at which a command was to be sent, in a closed loop from when it was. */
 export interface LatencyMs {
   readonly p50: number;
   readonly p90: number;
@@ -54,6 +54,12 @@ export interface StressResult extends RunHeadline, Verdict {
 
   readonly fronts: number;
   readonly mode: 'open' | 'closed';
+  /** Of the clients that are measured: frames that each connection keeps under way (null in an open loop), and their holds' time to live. */
+  readonly framesInFlight: number | null;
+  readonly ttlMs: number;
+  readonly skus: number;
+  /** Of the load generator. */
+  readonly threads: number;
   /** Measured time of a run in s, without its warm-up, and when the first began (ISO 8601). */
   readonly seconds: number;
   readonly startedAt: string;

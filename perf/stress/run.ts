@@ -66,6 +66,7 @@ export async function runScenario(options: RunOptions): Promise<StressResult> {
       workers: target.workers,
       cores: availableParallelism(),
       fronts: target.fronts,
+      threads: options.threads,
       startedAt,
       seed: options.seed,
       ack: target.ack,
@@ -85,6 +86,7 @@ type Played = Omit<
   | 'workers'
   | 'cores'
   | 'fronts'
+  | 'threads'
   | 'startedAt'
   | 'seed'
   | 'ack'
@@ -163,6 +165,9 @@ class Run {
       commandsPerFrame: main.commandsPerFrame,
       connections: streams.reduce((sum, { connections }) => sum + connections, 0),
       mode: main.ratePerSecond === undefined ? 'closed' : 'open',
+      framesInFlight: main.framesInFlight ?? null,
+      ttlMs: main.ttlMs,
+      skus: scenario.skus,
       periodMs,
       warmUpMs: Math.round((scenario.warmUpSeconds * 1000) / periodMs) * periodMs,
       series: merger.series,
@@ -202,6 +207,9 @@ class Run {
           );
         }),
     );
+    const closed = channels.map(
+      ({ port1 }) => new Promise<void>((resolve) => port1.once('close', () => resolve())),
+    );
     const tasks = channels.map(({ port2 }, thread) => {
       const share: Share = {
         port: target.port,
@@ -226,6 +234,8 @@ class Run {
       await Promise.race([Promise.all(ready), Promise.all(tasks)]);
       for (const { port1 } of channels) port1.postMessage('start');
       const [outcomes] = await Promise.all([Promise.all(tasks), onStart()]);
+      // A thread's outcome comes another way than its periods, of which the last may be behind it.
+      await Promise.all(closed);
       return outcomes;
     } finally {
       for (const { port1 } of channels) port1.close();

@@ -30,14 +30,20 @@ const PREFIX_LETTERS = 5;
 
 /** Runs one scenario as often as asked for, each time on a fresh server unless one was named. Throws WishError before it starts anything. */
 export async function stress(scenario: Scenario, options: StressOptions): Promise<StressResult> {
-  const wanted = tailored(scenario, options.wishes);
-  expectDescriptors(wanted);
+  const wanted = runnable(scenario, options.wishes);
   const runs: StressResult[] = [];
   for (let run = 1; run <= options.repeats; run++) {
     options.onRun?.(wanted, run);
     runs.push(await runOnce(wanted, options));
   }
   return together(runs as [StressResult, ...StressResult[]]);
+}
+
+/** The scenario as it will run. Throws WishError when it cannot be run like that on this machine. */
+export function runnable(scenario: Scenario, wishes: Wishes): Scenario {
+  const wanted = tailored(scenario, wishes);
+  expectDescriptors(wanted);
+  return wanted;
 }
 
 async function runOnce(scenario: Scenario, options: StressOptions): Promise<StressResult> {

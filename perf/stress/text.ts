@@ -103,7 +103,8 @@ export function machineText({ machine, steal, others, trusted }: StressResult): 
   return `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}; steal ${share(steal)}, others ${share(others)}${warning}`;
 }
 
-function value({ unit }: Change, of: number): string {
+function value({ unit }: Change, of: number | null): string {
+  if (of === null) return '–';
   return unit === 'ms' ? `${ms(of)} ms` : unit === 'commands' ? whole.format(of) : `${whole.format(of)}/s`;
 }
 

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { words } from '../../perf/flags.ts';
 import type { Comparison } from '../../perf/stress/compare.ts';
@@ -150,7 +150,7 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
       `--json ${options.json} names a file. Put --json behind the scenarios: holdfast stress ${options.json} --json`,
     );
   }
-  const { stress } = await import('../../perf/stress/stress.ts');
+  const { runnable, stress } = await import('../../perf/stress/stress.ts');
   const { LiveView } = await import('../../perf/stress/live.ts');
   const { WishError } = await import('../../perf/stress/options.ts');
   // Ended by exit() rather than by the signal, so that a server of the run's own and its store go too.
@@ -161,12 +161,23 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
     tokenKey === undefined
       ? { token, key: undefined }
       : { token: undefined, key: (await readSigningKey(tokenKey)).text };
+  const { ttl, url, port = url, threads, seed, repeats, serve, out, json } = options;
+  const wishes: Wishes = { ...options, ...(ttl !== undefined && { ttlMs: ttl }) };
+  const asUsage = (error: unknown): unknown =>
+    error instanceof WishError ? usage(error.message) : runFailure(error);
+  // What cannot be had is said before the first run, not after an hour of others.
+  try {
+    for (const scenario of scenarios) runnable(scenario, wishes);
+  } catch (error) {
+    throw asUsage(error);
+  }
+  if (typeof json === 'string') expectWritable('results', json);
+  if (out !== undefined) expectWritable('report', out);
   const results: StressResult[] = [];
   const live = new LiveView(process.stderr);
   for (const scenario of scenarios) {
-    const { ttl, url, port = url, threads, seed, repeats, serve } = options;
     const result = await stress(scenario, {
-      wishes: { ...options, ...(ttl !== undefined && { ttlMs: ttl }) },
+      wishes,
       ...{ port, pass, threads, seed, repeats, serve, version },
       onLive: (state) => live.show(state),
       onRun: ({ seconds }, nth) => {
@@ -176,15 +187,15 @@ async function run(names: string[], options: StressCliOptions): Promise<void> {
       },
     }).catch((error: unknown) => {
       live.clear();
-      throw error instanceof WishError ? usage(error.message) : runFailure(error);
+      throw asUsage(error);
     });
     live.clear();
     results.push(result);
     // Each as soon as it is there: a later one may fail.
-    if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+    if (json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
     else process.stdout.write(`${resultText(result)}\n`);
-    if (typeof options.json === 'string') writeResults(options.json, results);
-    if (options.out !== undefined) await writeReport(options.out, results);
+    if (typeof json === 'string') writeResults(json, results);
+    if (out !== undefined) await writeReport(out, results);
   }
   if (results.some(({ oversold, leaked, lost }) => oversold + leaked + lost > 0)) {
     process.exitCode = ExitCode.REFUSED;
@@ -232,11 +243,24 @@ async function writeReport(file: string, results: readonly StressResult[]): Prom
   write('report', file, renderPage(results));
 }
 
+/** Opens the file for writing, and leaves everything as it was. */
+function expectWritable(what: string, file: string): void {
+  orUnwritable(what, () => {
+    const there = existsSync(file);
+    closeSync(openSync(file, 'a'));
+    if (!there) rmSync(file);
+  });
+}
+
 function write(what: string, file: string, text: string): void {
+  orUnwritable(what, () => writeFileSync(file, text));
+}
+
+function orUnwritable(what: string, touch: () => void): void {
   try {
-    writeFileSync(file, text);
+    touch();
   } catch (error) {
-    throw usage(`The ${what} cannot be written: ${(error as Error).message}`);
+    throw usage(`The ${what} cannot be written: ${(error as Error).message}.`);
   }
 }
 

@@ -44,6 +44,17 @@ describe('holdfast stress', () => {
     ['no time', ['hot', '--seconds', '0'], /from 0\.1 to 3600/],
     ['too few connections', ['slow-readers', '--connections', '1'], /--connections 1 is too few/],
     ['a file in the name of a scenario', ['--json', 'hot'], /Put --json behind/],
+    [
+      'what one of the later scenarios cannot do, before the first',
+      ['hot', 'slow-readers', '--connections', '1'],
+      /^holdfast: --connections 1 is too few/,
+    ],
+    [
+      'a report in no folder',
+      ['hot', '--tiny', '--out', '/no/report.html'],
+      /^holdfast: The report cannot be/,
+    ],
+    ['results in a folder', ['hot', '--tiny', '--json', '/'], /The results cannot be written: EISDIR/],
     ['one file to compare', ['--compare', 'a.json'], /takes two files/],
     [
       'files that are not there',

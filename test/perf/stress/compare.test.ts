@@ -51,6 +51,19 @@ describe('comparing two single runs', () => {
     expect(verdicts(result(STEADY, { unanswered: 1 }), result(STEADY)).unanswered).toBe('better');
   });
 
+  it('does not take a run in which nothing was answered for a fast one', () => {
+    const silent = result([0, 0, 0, 0, 0, 0, 0], { unanswered: 7, latencyMs: latency(0) });
+    const { changes, warnings } = compare(result(STEADY), silent);
+    expect(Object.fromEntries(changes.map(({ measure, verdict }) => [measure, verdict]))).toEqual({
+      ...{ answered: 'worse', accepted: 'worse', unanswered: 'worse' },
+      ...{ p50: 'unknown', p99: 'unknown', 'p99.9': 'unknown' },
+    });
+    expect(warnings).toContain('Nothing was answered in the second result.');
+    expect(comparisonText({ scenario: 'hot', changes, warnings })).toMatch(/p99 +3\.00 ms +→ +– +unknown\n/);
+    expect(verdicts(silent, result(STEADY))).toMatchObject({ accepted: 'better', p50: 'unknown' });
+    expect(verdicts(silent, silent)).toMatchObject({ accepted: 'within noise', p50: 'unknown' });
+  });
+
   it('does not judge by a series that is too short to have a spread', () => {
     expect(verdicts(result([1000]), result([1500])).accepted).toBe('unknown');
   });
@@ -66,6 +79,18 @@ describe('comparing repeated runs', () => {
     expect(verdicts(repeated(before, same), repeated(after, same)).accepted).toBe(verdict);
   });
 
+  it('does so for what is left unanswered, where some always is', () => {
+    const left = (counts: readonly number[]) => {
+      const { runs, ...rest } = repeated([1000, 1000, 1000], [1, 1, 1]);
+      const each = runs.map((run, i) => ({ ...run, unanswered: counts[i] as number }));
+      return { ...rest, unanswered: counts[1] as number, runs: each };
+    };
+    const some = left([4000, 5000, 6000]);
+    expect(verdicts(some, left([4100, 5100, 6100])).unanswered).toBe('within noise');
+    expect(verdicts(some, left([8100, 9100, 10_100])).unanswered).toBe('worse');
+    expect(verdicts(some, left([0, 0, 0])).unanswered).toBe('better');
+  });
+
   it('does so for latencies too', () => {
     const rates = [1000, 1000, 1000];
     expect(verdicts(repeated(rates, [1, 1.02, 0.98]), repeated(rates, [0.5, 0.52, 0.48])).p50).toBe('better');
@@ -79,6 +104,9 @@ describe('results that are not alike', () => {
     ['another loop', { mode: 'open' }],
     ['other frames', { commandsPerFrame: 400 }],
     ['other connections', { connections: 11 }],
+    ['other frames under way', { framesInFlight: 1 }],
+    ['other SKUs', { skus: 20_000 }],
+    ['another time to live', { ttlMs: 5000 }],
   ])('are not compared: %s', (_, change) => {
     expect(() => compare(result(STEADY), result(STEADY, change))).toThrow(NotComparableError);
   });
@@ -88,6 +116,8 @@ describe('results that are not alike', () => {
     ['steal', { trusted: false, steal: 12 }, /second result is not to be trusted: steal was 12 %/],
     ['another machine', { machine: { ...machine, cpu: 'y' } }, /cpu was x and is y/],
     ['other workers', { workers: 1 }, /workers was 2 and is 1/],
+    ['other threads of the generator', { threads: 2 }, /threads was 1 and is 2/],
+    ['a store', { store: 'file:/tmp/x' }, /store was none and is file/],
     ['wrong books', { leaked: 1 }, /books of the second result are wrong/],
     ['another length', { seconds: 60 }, /The runs took 3 s and 60 s/],
   ])('come with a warning: %s', (_, change, warning) => {

@@ -60,7 +60,7 @@ export function result(rates: readonly number[], change: Partial<StressResult> =
     ...headline,
     ...{ oversold: 0, leaked: 0, lost: 0 },
     ...{ commandsPerFrame: 1, connections: 10, workers: 2, cores: 2, fronts: 1 },
-    mode: 'closed',
+    ...{ mode: 'closed', framesInFlight: 5, skus: 1, ttlMs: 200, threads: 1 },
     seconds: (rates.length * PERIOD_MS) / 1000,
     startedAt: '2026-01-01T00:00:00.000Z',
     ...{ seed: 1, ack: 'sync', store: null, version: '1.2.3', refusedBy: {}, counts: {}, problems: [] },
