@@ -165,7 +165,7 @@ export class Connection {
     this.#closed();
     const text =
       this.hello === undefined
-        ? `could not be made (${reason || `code ${code}`}): check the address and that the server runs`
+        ? `could not be made (${reason.replace(/\.$/, '') || `code ${code}`}): check the address and that the server runs`
         : `ended with code ${code}${reason === '' ? '' : ` (${reason})`}`;
     const details = { closeCode: code, closeReason: reason };
     const final = this.#hopeless(code, text, details);

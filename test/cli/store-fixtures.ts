@@ -174,3 +174,22 @@ export async function runHere(...args: string[]): Promise<Outcome> {
     for (const spy of spies) spy.mockRestore();
   }
 }
+
+/** A line of `holdfast journal dump --json`. */
+interface DumpLine {
+  type: string;
+  segment: number;
+  lsn: number;
+  time: string;
+  timeMs: number;
+  hold?: number;
+}
+
+/** What `holdfast journal dump` prints of a store with these options. */
+export async function dump(url: string, ...args: string[]): Promise<DumpLine[]> {
+  const { stdout } = await runHere('journal', 'dump', url, '--json', ...args);
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as DumpLine);
+}
