@@ -27,8 +27,10 @@ export interface AuthSurroundings {
   readonly onNote?: OnNote;
 }
 
-/** Keys with which one token is tried at most. */
-const MAX_TRIES = 8;
+/** Keys with which one token is tried at most, all of its own algorithm. */
+export const MAX_TRIES = 8;
+/** Tokens that wait at a time for keys from far away; further ones are told to come again. Those whose key is known never wait. */
+export const MAX_WAITING = 64;
 /** What `typ` may say, if anything: kinds of tokens that have no business here, such as logout tokens, have another (RFC 8725, section 3.11). */
 const TYPES = new Set(['jwt', 'at+jwt']);
 
@@ -43,6 +45,7 @@ export class Authenticator {
   private readonly options: AuthOptions;
   private readonly sources: readonly KeySource[];
   private readonly nowMs: () => number;
+  private waiting = 0;
 
   private constructor(
     options: AuthOptions,
@@ -68,7 +71,7 @@ export class Authenticator {
       sources.push(await openKeySource(name, options.algorithms, onNote, elapsedMs));
     }
     const revocations = await Revocations.open(options.revocations ?? '', { nowMs, elapsedMs, onNote });
-    await Promise.all(sources.map((source) => source.refresh()));
+    await Promise.all(sources.map((source) => source.lookAgain()));
     return new Authenticator(options, sources, revocations, nowMs);
   }
 
@@ -98,17 +101,14 @@ export class Authenticator {
     const keys = named.length > 0 ? named : this.namelessKeys(header);
     const payload = await tryKeys(token, keys);
     if (payload !== undefined) return { header, payload };
-    if (named.length > 0) throw badSignature();
-    const came = header.keyId === undefined ? [] : await this.lookAgain(header);
+    const allKnown = this.sources.every((source) => source.known);
+    // Its own key is there, or all that it may be signed by: nothing that may come could help.
+    if (named.length > 0 && (header.keyId !== undefined || allKnown)) throw badSignature();
+    const came = header.keyId === undefined && allKnown ? [] : await this.lookAgain(header);
     const again = await tryKeys(token, came);
     if (again !== undefined) return { header, payload: again };
     if (came.length > 0) throw badSignature();
-    if (this.sources.some((source) => !source.known)) {
-      throw new AuthError(
-        AuthReason.KEYS_UNAVAILABLE,
-        'The keys for tokens cannot be had at present: try again in a few seconds.',
-      );
-    }
+    if (this.sources.some((source) => !source.known)) throw keysUnavailable();
     if (keys.length > 0) throw badSignature();
     throw new AuthError(
       AuthReason.UNKNOWN_KEY,
@@ -135,11 +135,24 @@ export class Authenticator {
       .slice(0, MAX_TRIES);
   }
 
-  /** The keys of a name that nobody knew, if somebody knows it now. */
+  /** The keys that nobody knew, if somebody knows them now. */
   private async lookAgain(header: TokenHeader): Promise<VerifyKey[]> {
-    const came = await Promise.all(this.sources.map((source) => source.lookAgain()));
-    return came.includes(true) ? this.keysFor(header) : [];
+    if (this.waiting >= MAX_WAITING) throw keysUnavailable();
+    this.waiting++;
+    try {
+      const came = await Promise.all(this.sources.map((source) => source.lookAgain()));
+      return came.includes(true) ? this.keysFor(header) : [];
+    } finally {
+      this.waiting--;
+    }
   }
+}
+
+function keysUnavailable(): AuthError {
+  return new AuthError(
+    AuthReason.KEYS_UNAVAILABLE,
+    'The keys for tokens cannot be had at present: try again in a few seconds.',
+  );
 }
 
 function badSignature(): AuthError {

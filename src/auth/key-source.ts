@@ -14,7 +14,7 @@ export interface KeySource {
   readonly keys: readonly VerifyKey[];
   /** False while the keys cannot be had, so that a key that is not there proves nothing. */
   readonly known: boolean;
-  /** Brings the keys up to date where that is due, without waiting for anything far away unless there are no keys yet. */
+  /** Brings the keys up to date where that is due, without waiting for anything far away. */
   refresh(): Promise<void>;
   /** A token names a key that is not there: asks again, if that may help and is not too soon. True when keys came. */
   lookAgain(): Promise<boolean>;

@@ -40,9 +40,7 @@ export class RemoteKeys implements KeySource {
   }
 
   async refresh(): Promise<void> {
-    if (this.elapsedMs() - this.gotAtMs < MAX_AGE_MS) return;
-    const asking = this.ask();
-    if (!this.known) await asking;
+    if (this.elapsedMs() - this.gotAtMs >= MAX_AGE_MS) void this.ask();
   }
 
   lookAgain(): Promise<boolean> {

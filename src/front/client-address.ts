@@ -12,6 +12,8 @@ export class ClientAddresses {
   /** Words of a keyed hash of the last address: nobody can choose addresses that meet in a table. */
   lo = 0;
   hi = 0;
+  /** Whether the last address is that of the socket's other end, and no trusted proxy's. */
+  direct = true;
   private readonly trusted: BlockList | undefined;
   private readonly secret: Uint8Array;
 
@@ -27,13 +29,14 @@ export class ClientAddresses {
    */
   of(socket: ArrayBuffer, forwarded: string): string {
     let address = textOf(new Uint8Array(socket));
-    if (this.trusted !== undefined && forwarded !== '') {
+    this.direct = !this.isTrusted(address);
+    if (!this.direct && forwarded !== '') {
       const hops = forwarded
         .slice(-MAX_FORWARDED_LENGTH)
         .split(',')
         .map((hop) => hop.trim());
       while (hops.length > 0 && this.isTrusted(address)) {
-        const before = plainAddress(hops.pop() as string);
+        const before = plainAddress(withoutPort(hops.pop() as string));
         // What is no address was not written by a proxy that can be trusted.
         if (before === undefined) break;
         address = before;
@@ -41,6 +44,11 @@ export class ClientAddresses {
     }
     this.hash(address);
     return address;
+  }
+
+  /** The same of a socket on which nothing came so far. */
+  ofSocket(socket: ArrayBuffer): string {
+    return this.of(socket, '');
   }
 
   /** The same of a request. Lines of X-Forwarded-For count as one, since some proxies add a line of their own to that of a client. */
@@ -82,6 +90,13 @@ function blockList(networks: readonly string[]): BlockList {
     else list.addSubnet(address, Number(prefix), version);
   }
   return list;
+}
+
+/** Some proxies write the client's port as well: 192.0.2.1:5678, [2001:db8::1]:443; and brackets are for IPv6 alone. */
+function withoutPort(hop: string): string {
+  const [, inBrackets, plain] = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/.exec(hop) ?? [];
+  if (inBrackets !== undefined) return isIP(inBrackets) === 6 ? inBrackets : '';
+  return plain ?? hop;
 }
 
 /**

@@ -17,6 +17,7 @@ import { Front } from './front.ts';
 import { Hello } from './hello.ts';
 import { HolderHash } from './holder.ts';
 import type { TlsFiles } from './listener.ts';
+import { Lobby } from './lobby.ts';
 import { LoopWatch } from './loop-watch.ts';
 import { originCheck } from './origin.ts';
 import type { RulesDesk } from './rules-desk.ts';
@@ -24,7 +25,7 @@ import { Sessions } from './session.ts';
 import { SocketCount } from './socket-count.ts';
 import { SocketServer } from './socket-server.ts';
 import { StockReader } from './stock-reader.ts';
-import { BoundedCheck, type TokenCheck } from './token-check.ts';
+import { BoundedCheck, MAX_CHECKS, type TokenCheck } from './token-check.ts';
 
 /** Can be handed to a thread as it is. */
 export interface FrontEndOptions {
@@ -107,8 +108,15 @@ export class FrontEnd {
     const { log } = hooks;
     const clock = clockFrom(options.anchor);
     const holders = new HolderHash(options.secret);
-    const check = authenticator && new BoundedCheck(authenticator);
     const counters = frontCounters(memory.counters, front);
+    const arrivals = new Arrivals(
+      options.arrivals,
+      options.arrivalLimits,
+      () => Math.floor(monotonicMs()) | 0,
+    );
+    const check = authenticator && new BoundedCheck(authenticator, MAX_CHECKS, arrivals);
+    const addresses = new ClientAddresses(options.trustedProxies, options.secret);
+    const lobby = new Lobby({ addresses, arrivals, authenticated: check !== undefined, counters, log });
     this.sessions = check && new Sessions({ check, holders, counters, authDeadlineMs, log });
     this.watch = new LoopWatch(memory.counters, `front-${front}`);
     const collector = new Collector(memory, options.ack);
@@ -142,8 +150,7 @@ export class FrontEnd {
       idleTimeoutMs: options.idleTimeoutMs,
       tls: options.tls,
       adminApart: options.adminApart,
-      addresses: new ClientAddresses(options.trustedProxies, options.secret),
-      arrivals: new Arrivals(options.arrivals, options.arrivalLimits, () => Math.floor(monotonicMs()) | 0),
+      lobby,
       profile: hooks.profile,
       rules: hooks.rules,
       metrics: async (format) => {

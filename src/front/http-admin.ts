@@ -59,12 +59,12 @@ export function routeAdmin(app: uWS.TemplatedApp, options: AdminOptions): void {
     const format = formatFor(req.getHeader('accept'));
     const exchange = new Exchange(res, req, options);
     const answer = (text: string): void => exchange.text(CONTENT_TYPES[format], text);
-    exchange.allow(Scope.ADMIN, () => void options.metrics(format).then(answer), QUIET);
+    const scrape = (): void => exchange.attempt(() => options.metrics(format).then(answer));
+    exchange.allow(Scope.ADMIN, scrape, QUIET);
   });
   app.post('/v1/revocations', (res, req) => {
     const exchange = new Exchange(res, req, options);
     if (!exchange.writable(req)) return;
-    exchange.readBody();
     exchange.allow(Scope.ADMIN, () =>
       exchange.body(revocationBody, (body) => void revoke(exchange, body, options)),
     );

@@ -1,27 +1,19 @@
 import type uWS from 'uWebSockets.js';
 import { z } from 'zod';
-import { MAX_QUANTITY } from '../../protocol/limits.ts';
-import {
-  AuthReason,
-  authReasonName,
-  layerName,
-  reasonName,
-  Scope,
-  Status,
-  scopeName,
-  statusName,
-} from '../../protocol/status.ts';
+import { AuthReason, authReasonName, Scope, scopeName, statusName } from '../../protocol/status.ts';
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
+import { Arrival } from './arrivals.ts';
 import { allows, anybody, type Caller, callerOf } from './caller.ts';
-import type { ClientAddresses } from './client-address.ts';
 import { bearerOf, challenge, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
-import { endResponse, isBadlyFramed } from './http-wire.ts';
+import { explain, REASON_PHRASES } from './http-refusals.ts';
+import { endResponse, hasBody, isBadlyFramed } from './http-wire.ts';
+import type { Guest, Lobby } from './lobby.ts';
 import type { OriginCheck } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
-import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
+import { BadTokensError, CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
 
 const MAX_BODY_BYTES = 4096;
 
@@ -30,14 +22,17 @@ export interface HttpDoor {
   readonly front: Front;
   readonly holders: HolderHash;
   readonly mayUse: OriginCheck;
-  readonly addresses: ClientAddresses;
+  readonly lobby: Lobby;
   /** Missing where there is no authentication. */
   readonly check: TokenCheck | undefined;
   /** Takes what is worth a line in the log. */
   readonly log: Log;
 }
 
-/** One HTTP request and its answer. The socket layer demands that a request is answered once, and never after it was aborted. */
+/**
+ * One HTTP request and its answer. The socket layer demands that a request is answered once, and never after it was aborted: what comes
+ * later than an answer does nothing. Made for each request first of all, since it is here that requests are counted and limited.
+ */
 export class Exchange {
   /** What logs call it, and its answer. */
   readonly requestId: string;
@@ -53,10 +48,16 @@ export class Exchange {
   private readonly inUrl: string | undefined;
   /** Such a request is not carried out, and its connection is closed. */
   private readonly badFraming: boolean;
+  /** Missing when the sender was gone before anybody looked. */
+  private readonly guest: Guest | undefined;
   /** Whose deed the answer tells of, where it is an administrator's. */
-  private readonly address: readonly [lo: number, hi: number];
   private deed: Identity | undefined;
+  /** Of an answer 500, for the log. */
+  private failure: string | undefined;
+  /** Answered, or aborted. */
   private done = false;
+  private aborted = false;
+  /** Set when the whole body is there. */
   private bodyText: string | undefined;
   private onText: (() => void) | undefined;
 
@@ -72,11 +73,32 @@ export class Exchange {
     this.named = req.getHeader('x-holdfast-holder');
     this.inUrl = tokenInUrl(req.getQuery());
     this.badFraming = isBadlyFramed(req);
-    door.addresses.ofRequest(res, req);
-    this.address = [door.addresses.lo, door.addresses.hi];
+    this.guest = door.lobby.guest(res, req);
+    if (this.guest === undefined) {
+      this.done = true;
+      return;
+    }
+    const { guest } = this;
     res.onAborted(() => {
       this.done = true;
+      this.aborted = true;
+      door.lobby.leave(guest);
     });
+    if (hasBody(req)) this.readBody();
+    else this.bodyText = '';
+    if (guest.limited) this.count(guest);
+  }
+
+  private count({ lo, hi, address }: Guest): void {
+    const { lobby } = this.door;
+    const refusal = lobby.arrivals.request(lo, hi);
+    if (refusal !== Arrival.OK) this.turnAway(refusal, address, lobby.arrivals.retryMs);
+  }
+
+  private turnAway(refusal: number, address: string, retryAfterMs: number): void {
+    const { why, status } = this.door.lobby.turnAway(refusal, address);
+    const forAll = status.startsWith('503');
+    this.problem(forAll ? 503 : 429, forAll ? 'BUSY' : 'RATE_LIMITED', why, { retryAfterMs });
   }
 
   /**
@@ -86,19 +108,40 @@ export class Exchange {
    */
   allow(needed: number, then: (caller: Caller) => void, quiet = false): void {
     const { check, holders } = this.door;
+    if (this.done || this.guest === undefined) return;
     if (this.badFraming) {
       this.problem(400, 'MALFORMED', 'it cannot be said where the request ends');
     } else if (this.inUrl !== undefined) {
       this.problem(400, 'MALFORMED', this.inUrl);
     } else if (check === undefined) {
-      then({ ...anybody(this.named || ANONYMOUS, this.named !== '', holders), address: this.address });
+      const { lo, hi } = this.guest;
+      const caller = anybody(this.named || ANONYMOUS, this.named !== '', holders);
+      this.attempt(() => then({ ...caller, address: [lo, hi] }));
     } else {
-      void this.authenticate(check, needed, then, quiet);
+      const { guest } = this;
+      this.attempt(() => this.authenticate(check, guest, needed, then, quiet));
     }
+  }
+
+  /** Does something that may throw or reject, which is a bug or somebody's trouble: the answer is then 500, and the log says more. */
+  attempt(work: () => void | Promise<void>): void {
+    const failed = (error: unknown): void => this.fail('the request could not be carried out', error);
+    try {
+      work()?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Answers 500. What the error says is for the log only: it may tell of files and addresses within. */
+  fail(what: string, error: unknown): void {
+    this.failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.problem(500, 'FAILED', `${what}: the log of the server tells why`);
   }
 
   private async authenticate(
     check: TokenCheck,
+    guest: Guest,
     needed: number,
     then: (caller: Caller) => void,
     quiet: boolean,
@@ -114,13 +157,14 @@ export class Exchange {
     }
     let identity: Identity;
     try {
-      identity = await check.verify(token);
+      identity = await check.verify(token, guest);
     } catch (error) {
-      this.refuseToken(error);
+      this.refuseToken(error, guest);
       return;
     }
     if (this.done) return;
-    const caller = { ...callerOf(identity, this.door.holders), address: this.address };
+    const address = [guest.lo, guest.hi] as const;
+    const caller = { ...callerOf(identity, this.door.holders), address };
     if (allows(identity.scopes, needed)) {
       // What any scope but that one allows is no deed of an administrator, except to look at the holds of others.
       const byOther = needed !== Scope.HOLD && allows(identity.scopes & ~Scope.ADMIN, needed);
@@ -129,18 +173,20 @@ export class Exchange {
     } else this.problem(403, 'FORBIDDEN', `this takes a token with the scope ${scopeName(needed)}`);
   }
 
-  private refuseToken(error: unknown): void {
-    if (error instanceof AuthError && error.reason !== AuthReason.KEYS_UNAVAILABLE) {
+  private refuseToken(error: unknown, { address }: Guest): void {
+    if (error instanceof BadTokensError) {
+      this.turnAway(Arrival.ADDRESS_BAD_TOKENS, address, error.retryMs);
+    } else if (error instanceof AuthError && error.reason !== AuthReason.KEYS_UNAVAILABLE) {
       this.unauthenticated(error.message, challenge(error.message), authReasonName(error.reason));
     } else if (error instanceof AuthError || error instanceof CheckBusyError) {
       this.problem(503, 'UNAVAILABLE', error.message, { retryAfterMs: CHECK_RETRY_MS });
     } else {
-      this.problem(500, 'FAILED', 'the token could not be looked at');
+      this.fail('the token could not be looked at', error);
     }
   }
 
   private unauthenticated(detail: string, challenged: string, reason = 'MISSING'): void {
-    this.door.log({ event: 'auth-failed', reason, requestId: this.requestId });
+    this.door.log({ event: 'auth-failed', reason, requestId: this.requestId, address: this.guest?.address });
     this.problem(401, 'UNAUTHENTICATED', detail, { reason }, { 'www-authenticate': challenged });
   }
 
@@ -171,16 +217,19 @@ export class Exchange {
     return undefined;
   }
 
-  /** Begins to read the body, which has to happen before the handler returns. body() takes it from there. */
-  readBody(): void {
-    if (this.done) return;
+  /** Reads the body, which has to begin before the handler returns. body() takes it from there. */
+  private readBody(): void {
     const parts: Buffer[] = [];
     let bytes = 0;
     this.res.onData((chunk, isLast) => {
-      if (this.done) return;
+      if (this.aborted) return;
       bytes += chunk.byteLength;
       if (bytes > MAX_BODY_BYTES) {
+        // Whatever else comes is not waited for.
+        if (this.bodyText !== undefined) return;
+        this.bodyText = '';
         this.problem(413, 'MALFORMED', `the body is over ${MAX_BODY_BYTES} bytes`);
+        this.onText?.();
         return;
       }
       parts.push(Buffer.from(Buffer.from(chunk)));
@@ -192,6 +241,7 @@ export class Exchange {
 
   /** Checks the JSON body when it is there. Only while the request is not answered. */
   body<T>(schema: z.ZodType<T>, then: (body: T) => void): void {
+    if (this.done) return;
     this.onText = () => this.check(schema, this.bodyText ?? '', then);
     if (this.bodyText !== undefined) this.onText();
   }
@@ -228,6 +278,7 @@ export class Exchange {
   }
 
   private check<T>(schema: z.ZodType<T>, text: string, then: (body: T) => void): void {
+    if (this.done) return;
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -236,7 +287,7 @@ export class Exchange {
       return;
     }
     const parsed = schema.safeParse(value);
-    if (parsed.success) then(parsed.data);
+    if (parsed.success) this.attempt(() => then(parsed.data));
     else this.problem(400, 'MALFORMED', z.prettifyError(parsed.error).replaceAll('\n', ' '));
   }
 
@@ -250,20 +301,37 @@ export class Exchange {
       return;
     }
     this.note(status);
-    this.res.cork(() => {
-      this.res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
-      this.res.writeHeader('content-type', type);
-      this.res.writeHeader('x-request-id', this.requestId);
-      for (const [name, value] of Object.entries(headers)) this.res.writeHeader(name, value);
-      endResponse(this.res, body);
+    const send = (): void => this.send(status, type, body, headers);
+    if (this.guest?.visits !== true) {
+      send();
+      return;
+    }
+    // Who is still sending when the connection is closed would not get to read the answer. And a request that was sent ahead of it ends the
+    // connection only when it is found before the answer: so that has to wait until the socket layer has seen all that it has read.
+    const sendLater = (): void => void setImmediate(() => !this.aborted && send());
+    if (this.bodyText === undefined) this.onText = sendLater;
+    else sendLater();
+  }
+
+  private send(status: number, type: string, body: string, headers: Record<string, string>): void {
+    const { res, guest, door } = this;
+    res.cork(() => {
+      res.writeStatus(`${status} ${REASON_PHRASES[status] ?? ''}`);
+      res.writeHeader('content-type', type);
+      res.writeHeader('x-request-id', this.requestId);
+      for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+      if (guest?.visits === true) res.end(body, true);
+      else endResponse(res, body);
     });
+    if (guest !== undefined) door.lobby.leave(guest);
   }
 
   private note(status: number): void {
     const { requestId, method, path } = this;
     const tookMs = Math.round(performance.now() - this.startedMs);
-    const event = status === 500 ? 'request-failed' : 'request';
-    this.door.log({ event, requestId, method, path, status, tookMs });
+    const answered = { requestId, method, path, status, tookMs };
+    if (status === 500) this.door.log({ event: 'request-failed', ...answered, detail: this.failure });
+    else this.door.log({ event: 'request', ...answered });
     if (this.deed === undefined) return;
     const { subject, tokenId } = this.deed;
     this.door.log({
@@ -274,53 +342,5 @@ export class Exchange {
       status,
       requestId,
     });
-  }
-}
-
-const REASON_PHRASES: Record<number, string> = {
-  200: 'OK',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  409: 'Conflict',
-  413: 'Content Too Large',
-  429: 'Too Many Requests',
-  422: 'Unprocessable Content',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-  507: 'Insufficient Storage',
-};
-
-function explain(status: number, results: unknown[]): [number, string, Record<string, unknown>] {
-  switch (status) {
-    case Status.MALFORMED:
-      return [400, `element ${results[1]} of the command: ${reasonName(results[0] as number)}`, {}];
-    case Status.BUSY:
-    case Status.RATE_LIMITED: {
-      const [retryAfterMs, layer] = results;
-      const why = status === Status.BUSY ? 'the server has more to do than it can' : 'that is over a limit';
-      const extra = { retryAfterMs, layer: layerName(layer as number) };
-      return [status === Status.BUSY ? 503 : 429, `${why}; try again in ${retryAfterMs} ms`, extra];
-    }
-    case Status.UNAVAILABLE:
-      return [
-        503,
-        'the server is stopping, waits for its store, or rebuilds the segment; nothing happened',
-        { retryAfterMs: results[0] },
-      ];
-    case Status.UNKNOWN_OUTCOME:
-      return [500, 'the thread that ran the command died over it: it happened or it did not', {}];
-    case Status.UNKNOWN_SKU:
-      return [404, 'no such SKU was ever stocked', {}];
-    case Status.UNKNOWN_HOLD:
-      return [404, 'no such hold of this holder, or it ended so long ago that it is forgotten', {}];
-    case Status.STOCK_LIMIT: {
-      const [available, held, sold, total] = results;
-      const detail = `the total would be below what is held and sold, or above ${MAX_QUANTITY}`;
-      return [409, detail, { available, held, sold, total }];
-    }
-    default:
-      return [507, `refused: ${statusName(status)}`, {}];
   }
 }

@@ -30,7 +30,6 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
     const exchange = new Exchange(res, req, door);
     const sku = exchange.writable(req) ? exchange.parameter(req, 'SKU') : undefined;
     if (sku === undefined) return;
-    exchange.readBody();
     exchange.allow(Scope.STOCK, (caller) =>
       exchange.body(putBody, ({ total, maxPerHold = null, maxPerHolder = null, maxTtlMs = null }) =>
         stock(exchange, new Call(front, caller, exchange.traceparent), [
@@ -49,7 +48,6 @@ export function routeStock(app: uWS.TemplatedApp, door: HttpDoor): void {
     const exchange = new Exchange(res, req, door);
     const sku = exchange.writable(req) ? exchange.parameter(req, 'SKU') : undefined;
     if (sku === undefined) return;
-    exchange.readBody();
     exchange.allow(Scope.STOCK, (caller) =>
       exchange.body(restockBody, ({ delta }) =>
         stock(exchange, new Call(front, caller, exchange.traceparent), [sku, StockMode.DELTA, delta]),

@@ -27,3 +27,8 @@ export function isBadlyFramed(req: uWS.HttpRequest): boolean {
   if (lengths > 1 || encodings > 1) return true;
   return encodings === 1 && req.getHeader('transfer-encoding').toLowerCase() !== 'chunked';
 }
+
+/** Whether a body comes behind the head, though it may be an empty one. */
+export function hasBody(req: uWS.HttpRequest): boolean {
+  return req.getHeader('content-length') !== '' || req.getHeader('transfer-encoding') !== '';
+}

@@ -3,14 +3,14 @@ import { AuthReason, authReasonName, Layer, Status } from '../../protocol/status
 import { Writer } from '../../protocol/writer.ts';
 import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Log } from '../log/events.ts';
-import { add, replyCell } from '../shard/counters.ts';
+import { add, FrontCell, replyCell, TurnedAway, turnedAwayName } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
 import { AdminLog } from './admin-log.ts';
 import { callerOf, identify } from './caller.ts';
 import type { Connection } from './connections.ts';
 import { type HolderHash, holderTag } from './holder.ts';
 import { decodeAll } from './message.ts';
-import { CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
+import { BadTokensError, CHECK_RETRY_MS, CheckBusyError, type TokenCheck } from './token-check.ts';
 
 /** Codes with which a connection is closed for what its token says, in the range that RFC 6455 leaves to applications. */
 export const SessionClose = {
@@ -27,6 +27,9 @@ const TRY_AGAIN_LATER = 1013;
 const SWEEP_MS = 250;
 /** Tokens in a row that do not do, after which a connection is closed. */
 export const MAX_BAD_TOKENS = 8;
+/** One AUTH in so much time, and so many at once: to look at a token costs more than any other command. */
+export const AUTH_EVERY_MS = 1000;
+export const AUTH_BURST = 16;
 /** The longest answer to AUTH: a holder's name, a time, a request id. */
 const MAX_ANSWER_BYTES = 96;
 
@@ -38,6 +41,8 @@ interface Session {
   /** A token is being looked at: one at a time. */
   checking: boolean;
   badTokens: number;
+  /** When the next AUTH would be due, by performance.now(), if they came evenly. */
+  authDueMs: number;
 }
 
 export interface SessionsOptions {
@@ -68,7 +73,13 @@ export class Sessions {
   /** A connection is open. It may do nothing but bring a token. */
   open(connection: Connection): void {
     const deadlineMs = performance.now() + this.options.authDeadlineMs;
-    this.sessions.set(connection, { identity: undefined, deadlineMs, checking: false, badTokens: 0 });
+    this.sessions.set(connection, {
+      identity: undefined,
+      deadlineMs,
+      checking: false,
+      badTokens: 0,
+      authDueMs: 0,
+    });
     connection.mayOps = OPEN_OPS;
     connection.authReason = AuthReason.MISSING;
   }
@@ -79,7 +90,7 @@ export class Sessions {
     if (session === undefined) return false;
     session.checking = true;
     try {
-      const identity = await this.options.check.verify(token);
+      const identity = await this.verify(connection, token);
       if (!connection.open) return false;
       this.grant(connection, session, identity);
       return true;
@@ -108,6 +119,14 @@ export class Sessions {
       this.answer(connection, mode, requestId, Status.BUSY, [CHECK_RETRY_MS, Layer.CONNECTION]);
       return;
     }
+    const nowMs = performance.now();
+    const aheadMs = Math.max(0, session.authDueMs - nowMs);
+    if (aheadMs > (AUTH_BURST - 1) * AUTH_EVERY_MS) {
+      const retryMs = Math.ceil(aheadMs - (AUTH_BURST - 1) * AUTH_EVERY_MS);
+      this.answer(connection, mode, requestId, Status.BUSY, [retryMs, Layer.CONNECTION]);
+      return;
+    }
+    session.authDueMs = nowMs + aheadMs + AUTH_EVERY_MS;
     session.checking = true;
     void this.authenticate(connection, session, token, requestId, mode);
   };
@@ -143,7 +162,7 @@ export class Sessions {
   ): Promise<void> {
     let identity: Identity;
     try {
-      identity = await this.options.check.verify(token);
+      identity = await this.verify(connection, token);
     } catch (error) {
       if (connection.open) this.refuse(connection, session, requestId, mode, error);
       return;
@@ -160,6 +179,10 @@ export class Sessions {
     this.grant(connection, session, identity);
     const holder = Buffer.from(identity.subject);
     this.answer(connection, mode, requestId, Status.OK, [], holder, identity.expiresAtMs);
+  }
+
+  private verify({ addressLo: lo, addressHi: hi }: Connection, token: string): Promise<Identity> {
+    return this.options.check.verify(token, { lo, hi });
   }
 
   private grant(connection: Connection, session: Session, identity: Identity): void {
@@ -185,7 +208,12 @@ export class Sessions {
 
   private noteBadToken(connection: Connection, error: unknown): void {
     if (error instanceof CheckBusyError) return;
-    const { log } = this.options;
+    const { log, counters } = this.options;
+    if (error instanceof BadTokensError) {
+      add(counters, FrontCell.TURNED_AWAY + TurnedAway.ADDRESS_BAD_TOKENS, 1);
+      log({ event: 'connection-refused', reason: turnedAwayName(TurnedAway.ADDRESS_BAD_TOKENS) });
+      return;
+    }
     const reason = error instanceof AuthError ? authReasonName(error.reason) : String(error);
     log({ event: 'auth-failed', reason, connection: connection.name });
   }
@@ -203,6 +231,10 @@ export class Sessions {
       return;
     }
     this.noteBadToken(connection, error);
+    if (error instanceof BadTokensError) {
+      this.answer(connection, mode, requestId, Status.RATE_LIMITED, [error.retryMs, Layer.ADDRESS_RATE]);
+      return;
+    }
     const reason = error instanceof AuthError ? error.reason : AuthReason.MALFORMED;
     if (session.identity === undefined) connection.authReason = reason;
     this.answer(connection, mode, requestId, Status.UNAUTHENTICATED, [reason]);

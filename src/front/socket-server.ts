@@ -64,6 +64,7 @@ export class SocketServer {
     this.options = options;
     this.main = new Listener(options.tls);
     const { app } = this.main;
+    app.filter((res, change) => options.lobby.enter(res, change as number));
     app.ws<Client>(PATH, {
       // Compression would cost more than all else together, on messages that are too short to gain by it.
       compression: uWS.DISABLED,
@@ -98,6 +99,7 @@ export class SocketServer {
   async listenForAdmin(host: string, port: number, tls: TlsFiles | undefined): Promise<number> {
     const admin = new Listener(tls);
     this.admin = admin;
+    admin.app.filter((res, change) => this.options.lobby.enter(res, change as number));
     routeAdmin(admin.app, this.options);
     routeHealth(admin.app, this.options);
     return await admin.listen(host, port);
@@ -193,10 +195,10 @@ export class SocketServer {
     const { connection } = socket;
     socket.held?.take();
     connection.sink = CLOSED_SINK;
-    const { count, arrivals, front, sessions, log } = this.options;
+    const { count, lobby, front, sessions, log } = this.options;
     log({ event: 'connection-closed', ...whoIs(connection), code });
     count.remove();
-    if (socket.getUserData().counted) arrivals.leave(connection.addressLo, connection.addressHi);
+    if (socket.getUserData().counted) lobby.arrivals.leave(connection.addressLo, connection.addressHi);
     sessions?.close(connection);
     front.connections.close(connection);
   }

@@ -1,10 +1,20 @@
-import type { Identity } from '../auth/identity.ts';
+import { AuthReason } from '../../protocol/status.ts';
+import { AuthError, type Identity } from '../auth/identity.ts';
 import type { Revocation } from '../auth/revocation-list.ts';
+
+/** Words of the address that a token comes from, see ClientAddresses. */
+export interface TokenFrom {
+  readonly lo: number;
+  readonly hi: number;
+}
 
 /** Tells who brings a token. */
 export interface TokenCheck {
-  /** Rejects with AuthError when the token does not do, and with CheckBusyError when too many are being looked at. */
-  verify(token: string): Promise<Identity>;
+  /**
+   * Rejects with AuthError when the token does not do, with CheckBusyError when too many are being looked at, and with BadTokensError when
+   * too many from this address did not do.
+   */
+  verify(token: string, from?: TokenFrom): Promise<Identity>;
   readonly revocations: {
     /** Brings them up to date where they are kept in a file. */
     refresh(): Promise<void>;
@@ -24,24 +34,47 @@ export class CheckBusyError extends Error {
   override readonly name = 'CheckBusyError';
 }
 
-/** A check that takes no more than `most` tokens at a time, however many clients come at once. */
+/** Too many tokens from an address did not do: none is looked at for a while. */
+export class BadTokensError extends Error {
+  override readonly name = 'BadTokensError';
+  readonly retryMs: number;
+
+  constructor(retryMs: number) {
+    super('too many tokens came from this address of late that did not do');
+    this.retryMs = retryMs;
+  }
+}
+
+/** Counts by address the tokens that do not do, see Arrivals. */
+export interface Tries {
+  mayTry(lo: number, hi: number): boolean;
+  failed(lo: number, hi: number): void;
+  readonly retryMs: number;
+}
+
+/** A check that takes no more than `most` tokens at a time, however many clients come at once, and so many bad ones of an address. */
 export class BoundedCheck implements TokenCheck {
   /** Tokens that are being looked at, and how many were turned away. */
   underWay = 0;
   refused = 0;
   private readonly inner: TokenCheck;
   private readonly most: number;
+  private readonly tries: Tries | undefined;
 
-  constructor(inner: TokenCheck, most = MAX_CHECKS) {
+  constructor(inner: TokenCheck, most = MAX_CHECKS, tries?: Tries) {
     this.inner = inner;
     this.most = most;
+    this.tries = tries;
   }
 
   get revocations(): TokenCheck['revocations'] {
     return this.inner.revocations;
   }
 
-  async verify(token: string): Promise<Identity> {
+  async verify(token: string, from?: TokenFrom): Promise<Identity> {
+    const { tries } = this;
+    if (from !== undefined && tries?.mayTry(from.lo, from.hi) === false)
+      throw new BadTokensError(tries.retryMs);
     if (this.underWay >= this.most) {
       this.refused++;
       throw new CheckBusyError(`${this.most} tokens are being looked at`);
@@ -49,6 +82,10 @@ export class BoundedCheck implements TokenCheck {
     this.underWay++;
     try {
       return await this.inner.verify(token);
+    } catch (error) {
+      const bad = error instanceof AuthError && error.reason !== AuthReason.KEYS_UNAVAILABLE;
+      if (bad && from !== undefined) tries?.failed(from.lo, from.hi);
+      throw error;
     } finally {
       this.underWay--;
     }

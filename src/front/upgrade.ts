@@ -1,14 +1,13 @@
 import type uWS from 'uWebSockets.js';
 import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
-import type { Log } from '../log/events.ts';
-import { add, FrontCell, TurnedAway, turnedAwayName } from '../shard/counters.ts';
-import { Arrival, type Arrivals, isLimited } from './arrivals.ts';
+import { add, FrontCell, TurnedAway } from '../shard/counters.ts';
+import { Arrival } from './arrivals.ts';
 import { anybody, identify } from './caller.ts';
-import type { ClientAddresses } from './client-address.ts';
 import { CLOSED_SINK, type Connection } from './connections.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
+import type { Guest, Lobby } from './lobby.ts';
 import type { OriginCheck } from './origin.ts';
 import type { SocketCount } from './socket-count.ts';
 
@@ -21,9 +20,7 @@ export interface UpgradeOptions {
   /** Open WebSockets of all fronts, and how many there may be. */
   count: SocketCount;
   maxConnections: number;
-  readonly addresses: ClientAddresses;
-  arrivals: Arrivals;
-  log: Log;
+  readonly lobby: Lobby;
 }
 
 /** What hangs on a socket from its upgrade on. */
@@ -47,20 +44,22 @@ export function upgrade(
   context: uWS.us_socket_context_t,
   options: UpgradeOptions,
 ): void {
-  const { front, holders, count, maxConnections, authenticated, mayUse, addresses, arrivals } = options;
+  const { front, holders, count, maxConnections, authenticated, mayUse, lobby } = options;
   const { counters } = front;
-  const address = addresses.ofRequest(res, req);
-  const { lo, hi } = addresses;
-  const counted = isLimited(address, authenticated);
-  const refusal = counted ? arrivals.arrive(lo, hi) : Arrival.OK;
+  const { arrivals } = lobby;
+  const guest = lobby.guest(res, req);
+  if (guest === undefined) return;
+  const { lo, hi } = guest;
+  const refusal = guest.limited ? arrivals.arrive(lo, hi) : Arrival.OK;
   if (refusal !== Arrival.OK) {
-    turnAway(res, refusal, address, options);
+    turnAway(res, refusal, guest, lobby);
     return;
   }
+  const counted = guest.limited && arrivals.counted;
   const refuseCounted = (cell: number, status: string, why: string, retryAfterS?: number): void => {
     add(counters, FrontCell.TURNED_AWAY + cell, 1);
     if (counted) arrivals.leave(lo, hi);
-    refuse(res, status, why, retryAfterS);
+    refuse(res, status, why, retryAfterS, () => lobby.leave(guest));
   };
   const origin = req.getHeader('origin');
   const protocols = req.getHeader('sec-websocket-protocol');
@@ -74,6 +73,11 @@ export function upgrade(
   }
   if (!mayUse(origin)) {
     refuseCounted(TurnedAway.ORIGIN, '403 Forbidden', `pages of ${origin} may not use this server`);
+    return;
+  }
+  if (authenticated && token !== undefined && !arrivals.mayTry(lo, hi)) {
+    if (counted) arrivals.leave(lo, hi);
+    turnAway(res, Arrival.ADDRESS_BAD_TOKENS, guest, lobby);
     return;
   }
   const { draining } = front.router;
@@ -91,34 +95,14 @@ export function upgrade(
   const client: Client = { connection, token: authenticated ? token : undefined, text, counted };
   const key = req.getHeader('sec-websocket-key');
   res.upgrade(client, key, subprotocol, req.getHeader('sec-websocket-extensions'), context);
+  lobby.leave(guest);
 }
 
-/** Refuses before anything else of the request is looked at. */
-function turnAway(
-  res: uWS.HttpResponse,
-  refusal: number,
-  address: string,
-  { front, arrivals, log }: UpgradeOptions,
-): void {
-  const retryAfterS = Math.max(1, Math.ceil(arrivals.retryMs / 1000));
-  const all = refusal === Arrival.HANDSHAKES;
-  const cell = TURNED_AWAY[refusal] as number;
-  add(front.counters, FrontCell.TURNED_AWAY + cell, 1);
-  log({ event: 'connection-refused', reason: turnedAwayName(cell), address });
-  const why = ARRIVAL_WORDS[refusal] as string;
-  refuse(res, all ? '503 Service Unavailable' : '429 Too Many Requests', why, retryAfterS);
+/** Refuses for a limit of layer 1. */
+function turnAway(res: uWS.HttpResponse, refusal: number, guest: Guest, lobby: Lobby): void {
+  const { status, why } = lobby.turnAway(refusal, guest.address);
+  refuse(res, status, why, lobby.retryAfterS, () => lobby.leave(guest));
 }
-
-const TURNED_AWAY: Readonly<Record<number, number>> = {
-  [Arrival.ADDRESS_CONNECTIONS]: TurnedAway.ADDRESS_CONNECTIONS,
-  [Arrival.HANDSHAKES]: TurnedAway.RATE,
-  [Arrival.ADDRESS_HANDSHAKES]: TurnedAway.ADDRESS_RATE,
-};
-const ARRIVAL_WORDS: Readonly<Record<number, string>> = {
-  [Arrival.ADDRESS_CONNECTIONS]: 'too many connections are open from this address',
-  [Arrival.HANDSHAKES]: 'too many clients connect at present',
-  [Arrival.ADDRESS_HANDSHAKES]: 'too many connections came from this address of late',
-};
 
 /** What is wrong with the name in the address, if anything. */
 function nameProblem(name: string | undefined, authenticated: boolean): string | undefined {
@@ -130,9 +114,30 @@ function nameProblem(name: string | undefined, authenticated: boolean): string |
 }
 
 const STOPPING = 'the server is stopping';
-function refuse(res: uWS.HttpResponse, status: string, why: string, retryAfterS?: number): void {
-  res.writeStatus(status);
-  if (retryAfterS !== undefined) res.writeHeader('retry-after', String(retryAfterS));
-  // Closed behind it: who is refused need not ask for more here, and answers that nobody reads do not pile up.
-  res.end(`${why}\n`, true);
+
+/**
+ * Answers, and closes the connection behind: who is refused need not ask for more here, and answers that nobody reads do not pile up. A little
+ * later, so that a request that was sent ahead of the answer is found before it, and ends the connection. `left` is told of the end.
+ */
+function refuse(
+  res: uWS.HttpResponse,
+  status: string,
+  why: string,
+  retryAfterS: number | undefined,
+  left: () => void,
+): void {
+  let aborted = false;
+  res.onAborted(() => {
+    aborted = true;
+    left();
+  });
+  setImmediate(() => {
+    if (aborted) return;
+    res.cork(() => {
+      res.writeStatus(status);
+      if (retryAfterS !== undefined) res.writeHeader('retry-after', String(retryAfterS));
+      res.end(`${why}\n`, true);
+    });
+    left();
+  });
 }

@@ -131,7 +131,12 @@ export const EVENTS = {
   // The door.
   'connection-opened': row('debug', 'a client connected', ['connection', 'address', 'holder']),
   'connection-closed': row('debug', 'a client is gone', ['connection', 'holder', 'code']),
-  'connection-refused': row('warn', 'connections are refused', ['reason', 'address', 'detail'], ['reason']),
+  'connection-refused': row(
+    'warn',
+    'connections or requests are refused',
+    ['reason', 'address', 'detail'],
+    ['reason'],
+  ),
   'client-closed': row(
     'info',
     'a client that does not keep to the protocol was closed',
@@ -176,6 +181,7 @@ export const EVENTS = {
     'path',
     'status',
     'tookMs',
+    'detail',
   ]),
 } satisfies Record<string, EventRow>;
 

@@ -37,7 +37,7 @@ export const FAMILIES = {
   turnedAway: counter(
     'holdfast_turned_away',
     ['reason'],
-    'WebSockets that were not let in: limits of connections and handshakes, in all and by address, what is wrong with the request, a page that may not.',
+    'Connections, WebSockets and HTTP requests that were not let in: limits in all and by address, what is wrong with a handshake, a page that may not.',
   ),
   unreadable: counter(
     'holdfast_unreadable',

@@ -29,6 +29,9 @@ export interface DoorSettings {
   maxConnectionsPerAddress: number;
   maxHandshakes: number;
   maxHandshakesPerAddress: number;
+  maxRequests: number;
+  maxRequestsPerAddress: number;
+  maxBadTokensPerAddress: number;
   idleTimeoutMs: number;
   trustedProxies: readonly string[];
 }
@@ -101,10 +104,19 @@ export const DOOR_ROWS: Readonly<Record<keyof DoorSettings, Row<Partial<DoorSett
     1,
     1_000_000,
     256,
-    'WebSocket connections of one address (IPv6: /64) at once; without an auth key this machine has no such limit, nor the next two',
+    'WebSockets of one address (IPv6: /64) at once, and as many connections that are none; without an auth key this machine has no such limit, nor the next five',
   ),
   maxHandshakes: count('a second', 1, 1_000_000, 5000, 'WebSocket handshakes, twice as many in one go'),
   maxHandshakesPerAddress: count('a second', 1, 1_000_000, 128, 'the same from one address (IPv6: /64)'),
+  maxRequests: count('a second', 1, 1_000_000, 5000, 'HTTP requests, twice as many in one go'),
+  maxRequestsPerAddress: count('a second', 1, 1_000_000, 256, 'the same from one address (IPv6: /64)'),
+  maxBadTokensPerAddress: count(
+    'a second',
+    1,
+    1_000_000,
+    10,
+    'tokens from one address (IPv6: /64) that do not do, twice as many in one go; after them none is looked at for a while',
+  ),
   idleTimeoutMs: duration(
     12_000,
     900_000,

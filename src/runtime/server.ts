@@ -149,9 +149,13 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     trustedProxies: settings.trustedProxies,
     arrivals: allocateArrivals(settings.maxConnections),
     arrivalLimits: {
+      connections: settings.maxConnections,
       connectionsPerAddress: settings.maxConnectionsPerAddress,
       handshakes: settings.maxHandshakes,
       handshakesPerAddress: settings.maxHandshakesPerAddress,
+      requests: settings.maxRequests,
+      requestsPerAddress: settings.maxRequestsPerAddress,
+      badTokensPerAddress: settings.maxBadTokensPerAddress,
     },
     logLevel: settings.logLevel,
     tracesPerSecond: traced === undefined ? 0 : settings.tracesPerSecond,

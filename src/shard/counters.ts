@@ -40,7 +40,7 @@ export const FrontCell = {
   /** How often this front saw the store stand still; and, a reading, whether it does. */
   STALLS: 6,
   STALLED: 7,
-  /** Handshakes that were refused, by TurnedAway. */
+  /** Connections, handshakes and requests that were refused, by TurnedAway. */
   TURNED_AWAY: 8,
   /** Refusals by Layer. */
   REFUSED: FEW,
@@ -59,7 +59,7 @@ export const FrontCell = {
   CELLS: GATE + 6 + 2 * MOST_WORKERS,
 } as const;
 
-/** Why a WebSocket was not let in. */
+/** Why a connection, a WebSocket or a request was not let in. */
 export const TurnedAway = {
   CONNECTIONS: 0,
   ADDRESS_CONNECTIONS: 1,
@@ -68,6 +68,16 @@ export const TurnedAway = {
   MALFORMED: 4,
   ORIGIN: 5,
   STOPPING: 6,
+  /** Of HTTP. */
+  REQUESTS: 7,
+  ADDRESS_REQUESTS: 8,
+  /** Too many tokens that did not do. */
+  ADDRESS_BAD_TOKENS: 9,
+  /** Connections that are no WebSockets: as many as there may be, or opened too fast. */
+  VISITS: 10,
+  ADDRESS_VISITS: 11,
+  OPENINGS: 12,
+  ADDRESS_OPENINGS: 13,
 } as const;
 
 /** As metrics and logs name it. */

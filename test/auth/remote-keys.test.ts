@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ALGORITHMS } from '../../src/auth/algorithms.ts';
-import { Authenticator } from '../../src/auth/authenticator.ts';
+import { Authenticator, MAX_WAITING } from '../../src/auth/authenticator.ts';
 import { COOLDOWN_MS, MAX_AGE_MS, MAX_JWKS_BYTES, MAX_STALE_MS } from '../../src/auth/remote-keys.ts';
 import { CLAIMS, makeToken, NOW_MS, outcome } from './fixtures.ts';
 import { type JwksServer, startJwksServer } from './jwks-server.ts';
@@ -178,4 +178,48 @@ it('no source, or one of no known form, is told at the start', async () => {
   await expect(open(['http://id.example/jwks'])).rejects.toThrow(
     'Keys cannot come from http://id.example/jwks: it must be file:<path>, env:<variable>, https://…, or http://… on loopback.',
   );
+});
+
+describe('an address that hangs', () => {
+  /** A key in the environment beside an address that has answered so, and hangs from now on. */
+  async function openBeside(answer: JwksServer['answer']) {
+    const server = await startJwksServer();
+    server.answer = answer;
+    const variable = 'HOLDFAST_TEST_KEY_BESIDE';
+    process.env[variable] = JSON.stringify(old.jwk);
+    const time = { elapsedMs: 0 };
+    const authenticator = await Authenticator.open(
+      { keys: [`env:${variable}`, server.url], algorithms: ALGORITHMS, clockToleranceMs: 0 },
+      { nowMs: () => NOW_MS, elapsedMs: () => time.elapsedMs },
+    );
+    const hung: (() => void)[] = [];
+    server.answer = (_request, response) =>
+      void hung.push(() => response.end(JSON.stringify({ keys: [next.jwk, unknown.jwk] })));
+    time.elapsedMs = COOLDOWN_MS;
+    return { authenticator, hung };
+  }
+
+  it('keeps no token waiting whose key is known, and only so many others', async () => {
+    const { authenticator, hung } = await openBeside((_request, response) =>
+      response.end(JSON.stringify({ keys: [next.jwk] })),
+    );
+    const waiting = Array.from({ length: MAX_WAITING }, () => outcome(authenticator, unknown.token));
+    await vi.waitFor(() => expect(hung).toHaveLength(1));
+    expect(await outcome(authenticator, unknown.token)).toBe('KEYS_UNAVAILABLE');
+    for (const { token } of [old, next]) expect(await outcome(authenticator, token)).toBe('ok');
+    hung[0]?.();
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['ok']));
+    expect(hung).toHaveLength(1);
+    expect(await outcome(authenticator, unknown.token)).toBe('ok');
+  });
+
+  it('keeps no token waiting that another source knows, when it has never answered', async () => {
+    const { authenticator, hung } = await openBeside((_request, response) => response.writeHead(503).end());
+    expect(await outcome(authenticator, old.token)).toBe('ok');
+    await vi.waitFor(() => expect(hung).toHaveLength(1));
+    expect(await outcome(authenticator, old.token)).toBe('ok');
+    const waiting = outcome(authenticator, next.token);
+    hung[0]?.();
+    expect(await waiting).toBe('ok');
+  });
 });

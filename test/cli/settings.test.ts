@@ -106,6 +106,9 @@ test('the defaults are those that are documented', () => {
     maxConnectionsPerAddress: 256,
     maxHandshakes: 5000,
     maxHandshakesPerAddress: 128,
+    maxRequests: 5000,
+    maxRequestsPerAddress: 256,
+    maxBadTokensPerAddress: 10,
     idleTimeoutMs: 120_000,
     trustedProxies: [],
   } satisfies Settings);

@@ -7,7 +7,15 @@ import {
   isLimited,
 } from '../../src/front/arrivals.ts';
 
-const LIMITS: ArrivalLimits = { connectionsPerAddress: 3, handshakes: 1000, handshakesPerAddress: 10 };
+const LIMITS: ArrivalLimits = {
+  connections: 100,
+  connectionsPerAddress: 3,
+  handshakes: 1000,
+  handshakesPerAddress: 10,
+  requests: 1000,
+  requestsPerAddress: 10,
+  badTokensPerAddress: 5,
+};
 
 /** Two fronts over one memory, at a time that the test sets. */
 function setUp(limits: Partial<ArrivalLimits> = {}, startMs = 0) {
@@ -17,12 +25,20 @@ function setUp(limits: Partial<ArrivalLimits> = {}, startMs = 0) {
   return { fronts: [make(), make()] as const, clock };
 }
 
-/** How many of `count` handshakes are let in, and what refuses the first that is not. */
-function come(fronts: readonly Arrivals[], count: number, lo = 1, hi = 2): [number, number] {
+type Kind = 'arrive' | 'visit' | 'request';
+
+/** How many of `count` that come, by default handshakes, are let in, and what refuses the first that is not. */
+function come(
+  fronts: readonly Arrivals[],
+  count: number,
+  lo = 1,
+  hi = 2,
+  kind: Kind = 'arrive',
+): [number, number] {
   let first = Arrival.OK as number;
   let came = 0;
   for (let i = 0; i < count; i++) {
-    const refusal = (fronts[i % fronts.length] as Arrivals).arrive(lo, hi);
+    const refusal = (fronts[i % fronts.length] as Arrivals)[kind](lo, hi);
     if (refusal === Arrival.OK) came++;
     else if (first === Arrival.OK) first = refusal;
   }
@@ -74,6 +90,80 @@ describe('an address', () => {
     for (let i = 0; i < 3; i++) fronts[0].leave(5, 2);
     expect(come(fronts, 4, 5 + 100 * sets)).toEqual([3, Arrival.ADDRESS_CONNECTIONS]);
   });
+});
+
+describe('connections that are no WebSockets', () => {
+  it('are counted apart from those that are, by address and in all, until they end', () => {
+    const { fronts } = setUp({ connections: 7 });
+    expect(come(fronts, 5, 1, 2, 'visit')).toEqual([3, Arrival.ADDRESS_VISITS]);
+    expect(come(fronts, 5)).toEqual([3, Arrival.ADDRESS_CONNECTIONS]);
+    expect(come(fronts, 5, 2, 2, 'visit')).toEqual([3, Arrival.ADDRESS_VISITS]);
+    expect(come(fronts, 5, 3, 2, 'visit')).toEqual([1, Arrival.VISITS]);
+    for (const front of fronts) front.endVisit(1, 2);
+    expect(come(fronts, 5, 1, 2, 'visit')).toEqual([2, Arrival.ADDRESS_VISITS]);
+  });
+
+  it('open no faster than handshakes and requests may come, by address and in all', () => {
+    const { fronts, clock } = setUp({
+      connections: 0,
+      connectionsPerAddress: 0,
+      handshakes: 20,
+      requests: 10,
+    });
+    expect(come(fronts, 50, 1, 2, 'visit')).toEqual([40, Arrival.ADDRESS_OPENINGS]);
+    expect(come(fronts, 50, 2, 2, 'visit')).toEqual([20, Arrival.OPENINGS]);
+    clock.ms += 1000;
+    expect(come(fronts, 50, 1, 2, 'visit')).toEqual([20, Arrival.ADDRESS_OPENINGS]);
+  });
+});
+
+it('requests of an address come at their own rate, and all together too', () => {
+  const { fronts, clock } = setUp({ requests: 15 });
+  expect(come(fronts, 30, 1, 2, 'request')).toEqual([20, Arrival.ADDRESS_REQUESTS]);
+  expect(come(fronts, 3)).toEqual([3, Arrival.OK]);
+  expect(come(fronts, 30, 2, 2, 'request')).toEqual([10, Arrival.REQUESTS]);
+  clock.ms += 1000;
+  expect(come(fronts, 30, 1, 2, 'request')).toEqual([10, Arrival.ADDRESS_REQUESTS]);
+});
+
+describe('tokens that do not do', () => {
+  it('are looked at until there are too many of an address, and then at their rate', () => {
+    const { fronts, clock } = setUp();
+    const [one, other] = fronts;
+    const tries = (most: number) => {
+      for (let i = 0; i < most; i++) {
+        if (!one.mayTry(1, 2)) return i;
+        other.failed(1, 2);
+      }
+      return most;
+    };
+    expect(tries(20)).toBe(10);
+    expect([one.mayTry(1, 2), one.retryMs]).toEqual([false, 200]);
+    expect(one.mayTry(2, 2)).toBe(true);
+    clock.ms += 1000;
+    expect(tries(20)).toBe(5);
+  });
+
+  it('keep others waiting no longer for having come all at once', () => {
+    const { fronts, clock } = setUp();
+    for (let i = 0; i < 1000; i++) fronts[0].failed(1, 2);
+    expect([fronts[0].mayTry(1, 2), fronts[0].retryMs]).toEqual([false, 2200]);
+    clock.ms += 2200;
+    expect(fronts[0].mayTry(1, 2)).toBe(true);
+  });
+
+  it('do not count those that do', () => {
+    const { fronts } = setUp();
+    for (let i = 0; i < 1000; i++) expect(fronts[0].mayTry(1, 2)).toBe(true);
+  });
+});
+
+it('a WebSocket that was not counted for its address is told so, and takes nobody away', () => {
+  const { fronts } = setUp({ connectionsPerAddress: 1 });
+  const [front] = fronts;
+  for (let i = 0; i < 8; i++)
+    expect([front.arrive(5 + i * 128, 2), front.counted]).toEqual([Arrival.OK, true]);
+  expect([front.arrive(5 + 8 * 128, 2), front.counted]).toEqual([Arrival.OK, false]);
 });
 
 it.each([

@@ -28,6 +28,13 @@ describe('a client behind proxies', () => {
     ['is of IPv4 where a proxy writes it as IPv6', '10.1.2.3', '::ffff:198.51.100.1', '198.51.100.1'],
     ['is before a proxy that is written as IPv6', '10.1.2.3', '1.2.3.4, ::ffff:a09:909', '1.2.3.4'],
     ['is this machine, in the form that others know it by', '::1', '', '::1'],
+    ['may come with a port', '10.1.2.3', '198.51.100.1:5678', '198.51.100.1'],
+    ['may come with a port over IPv6', '10.1.2.3', '[2001:db8::5]:443', '2001:db8::5'],
+    ['may be in brackets', '10.1.2.3', '[2001:db8::5]', '2001:db8::5'],
+    ['may be before a proxy with a port', '10.1.2.3', '1.2.3.4:5, [fd00::2]:80, 10.9.9.9:1', '1.2.3.4'],
+    ['is the proxy where brackets are around IPv4', '10.1.2.3', '[198.51.100.1]:80', '10.1.2.3'],
+    ['is the proxy where a port is none', '10.1.2.3', '198.51.100.1:port', '10.1.2.3'],
+    ['is the proxy where more comes behind a port', '10.1.2.3', '198.51.100.1:80:90', '10.1.2.3'],
     ['may be of a link', '10.1.2.3', 'fe80::1%eth0', 'fe80::1'],
   ])('%s: %s with %j is %s', (_, socket, forwarded, expected) => {
     expect(new ClientAddresses(PROXIES, SECRET).of(bytesOf(socket), forwarded)).toBe(expected);
@@ -41,6 +48,17 @@ describe('a client behind proxies', () => {
   it('is its socket where no proxy is trusted', () => {
     expect(new ClientAddresses([], SECRET).of(bytesOf('10.1.2.3'), '198.51.100.1')).toBe('10.1.2.3');
   });
+});
+
+it.each([
+  ['203.0.113.5', '', true],
+  ['203.0.113.5', '198.51.100.1', true],
+  ['10.1.2.3', '198.51.100.1', false],
+  ['10.1.2.3', '', false],
+])('%s with %j is the client itself: %s', (socket, forwarded, expected) => {
+  const addresses = new ClientAddresses(PROXIES, SECRET);
+  addresses.of(bytesOf(socket), forwarded);
+  expect(addresses.direct).toBe(expected);
 });
 
 describe('the words of an address', () => {

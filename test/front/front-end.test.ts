@@ -45,7 +45,15 @@ it('every front sees by itself that the store stands still, and that it goes on'
     idleTimeoutMs: 120_000,
     trustedProxies: [],
     arrivals: allocateArrivals(10),
-    arrivalLimits: { connectionsPerAddress: 10, handshakes: 10, handshakesPerAddress: 10 },
+    arrivalLimits: {
+      connections: 10,
+      connectionsPerAddress: 10,
+      handshakes: 10,
+      handshakesPerAddress: 10,
+      requests: 10,
+      requestsPerAddress: 10,
+      badTokensPerAddress: 10,
+    },
     tracesPerSecond: 0,
     logLevel: 'silent',
   } as const;

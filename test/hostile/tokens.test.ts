@@ -38,6 +38,9 @@ const target = victim({
     authIssuer: ISSUER,
     authAudience: AUDIENCE,
     authClockToleranceMs: 0,
+    // All of them come from here, and are to be looked at.
+    maxBadTokensPerAddress: 1_000_000,
+    maxRequestsPerAddress: 1_000_000,
   },
   token: () => token({ sub: 'root', scope: 'admin' }),
 });
