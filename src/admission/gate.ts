@@ -69,6 +69,11 @@ export class Gate {
   probe = false;
   /** Of a monotonic clock that is the same for all fronts, for layers 2 and 3: whoever uses the gate reads it once for each turn of the event loop. */
   nowMs = 0;
+  /**
+   * Every worker has all under way that it may, so that whoever has no claim is refused a HOLD whatever its SKU is. Within a turn of the event loop
+   * this lasts: only answers that leave make room.
+   */
+  shut = false;
   /** Refusals by layer. */
   readonly refused: Float64Array;
   /** Of each worker, commands that are in its rings and not answered. */
@@ -96,6 +101,8 @@ export class Gate {
   private readonly storeFull: Uint8Array;
   /** Of each worker, what a client that is refused is told to wait. */
   private readonly retry: Int32Array;
+  /** The worker that the next refusals are put down to which are for no particular one. */
+  private next = 0;
   private tickMs = 0;
 
   constructor(options: GateOptions) {
@@ -142,12 +149,13 @@ export class Gate {
     if (connection.inFlight >= this.perConnection)
       return this.refuse(Layer.CONNECTION, this.retry[worker] as number);
     if (((this.limited >>> op) & 1) === 0) return 0;
-    if (this.rated) {
-      const layer = this.askRates(this.rates as RateLimits, connection, op, lo, hi);
-      if (layer !== 0) return layer;
-    }
+    // Before the rates: one comparison, in place of their cold memory, and whom the load sends away has not used up what is its own.
     if ((this.underWay[worker] as number) >= (this.most[worker] as number)) {
       const layer = this.crowded(connection, worker);
+      if (layer !== 0) return layer;
+    }
+    if (this.rated) {
+      const layer = this.askRates(this.rates as RateLimits, connection, op, lo, hi);
       if (layer !== 0) return layer;
     }
     if (this.skuBreakers === undefined || this.opBreakers === undefined) return 0;
@@ -155,9 +163,30 @@ export class Gate {
     return this.askBreakers(this.skuBreakers, this.opBreakers, op, segment);
   }
 
+  /** Whether a HOLD of this connection is refused by the load alone, whatever its SKU is; see refuseHolds(). For while `shut` is set. */
+  refusesHolds({ vip, inFlight }: Admitted): boolean {
+    return this.shut && !vip && inFlight < this.perConnection;
+  }
+
+  /** Refuses HOLDs of which nobody knows for which worker they are, while `shut` is set. Returns the layer, with `retryMs`; turnedAwayHolds() follows. */
+  refuseHolds(): number {
+    this.next = this.next + 1 < this.most.length ? this.next + 1 : 0;
+    this.retryMs = this.retry[this.next] as number;
+    return this.layerOf(this.next);
+  }
+
+  /** So many were refused as refuseHolds() said. */
+  turnedAwayHolds(count: number): void {
+    const layer = this.layerOf(this.next);
+    this.turnedAway[this.next] = (this.turnedAway[this.next] as number) + count;
+    this.refused[layer] = (this.refused[layer] as number) + count;
+  }
+
   /** The command was put into its worker's ring. */
   entered(worker: number): void {
-    this.underWay[worker] = (this.underWay[worker] as number) + 1;
+    const underWay = (this.underWay[worker] as number) + 1;
+    this.underWay[worker] = underWay;
+    if (underWay === this.most[worker]) this.setShut();
   }
 
   /** So many of a worker's replies have left. */
@@ -165,6 +194,7 @@ export class Gate {
     const underWay = this.underWay[worker] as number;
     if (underWay > (this.peak[worker] as number)) this.peak[worker] = underWay;
     this.underWay[worker] = underWay - count;
+    if (this.shut) this.setShut();
     this.finished[worker] = (this.finished[worker] as number) + count;
   }
 
@@ -244,6 +274,15 @@ export class Gate {
     for (let worker = 0; worker < this.most.length; worker++) {
       this.most[worker] = Math.min(this.perWorker, this.limits?.[worker]?.limit ?? NO_LIMIT);
     }
+    this.setShut();
+  }
+
+  private setShut(): void {
+    let open = 0;
+    for (let worker = 0; worker < this.most.length; worker++) {
+      if ((this.underWay[worker] as number) < (this.most[worker] as number)) open++;
+    }
+    this.shut = open === 0 && this.limited !== 0;
   }
 
   /** Whoever asks is counted by its name, or by its address where it has none. */
@@ -266,7 +305,12 @@ export class Gate {
     const underWay = this.underWay[worker] as number;
     const most = this.most[worker] as number;
     if (vip && underWay < most + Math.ceil(most * VIP_SHARE)) return 0;
-    return this.turnAway(underWay >= this.perWorker ? Layer.WORKER_QUEUE : Layer.CONCURRENCY, worker);
+    return this.turnAway(this.layerOf(worker), worker);
+  }
+
+  /** Which limit it is that a worker has reached. */
+  private layerOf(worker: number): number {
+    return (this.underWay[worker] as number) >= this.perWorker ? Layer.WORKER_QUEUE : Layer.CONCURRENCY;
   }
 
   private askBreakers(skus: Breakers, ops: Breakers, op: number, segment: number): number {

@@ -22,6 +22,7 @@ import { COMMAND_HEAD_BYTES, commandInfo, Mode, STAMP_BYTES } from '../shard/rec
 import type { Connection } from './connections.ts';
 import { decodeAll } from './message.ts';
 import type { StageSampler } from './stage-sampler.ts';
+import { UnreadRefusals } from './unread-refusals.ts';
 
 /** The shortest command has an array's header, an op, a request id and an argument. */
 const LEAST_COMMAND_BYTES = 4;
@@ -57,6 +58,8 @@ export class Router {
   heavy = false;
   /** Commands put into rings since they were last published. */
   unpublished = 0;
+  /** HOLDs refused unread since whoever looks at it has set it back. */
+  refusedUnread = 0;
   private readonly commands: readonly RingProducer[];
   /** For each ring, the position of its worker's settle ring that it was stamped with last. */
   private readonly stamps: Int32Array;
@@ -77,6 +80,7 @@ export class Router {
   /** Answers of the front's own to the frame at hand, sent when they are all there or there is no room for another. */
   private readonly own = new Uint8Array(MAX_FRAME_BYTES);
   private readonly writer = new Writer(this.own);
+  private readonly unread = new UnreadRefusals(this.own);
 
   constructor(options: RouterOptions) {
     this.commands = options.commands;
@@ -108,6 +112,7 @@ export class Router {
         // Sending can close a connection whose client does not read. Its index may be given to another one from now on.
         if (!connection.open) break;
       }
+      if (this.gate.shut && this.refuseUnread(connection)) continue;
       const reason = this.peek.read(cursor);
       if (reason === 0) {
         this.route(connection, frame, mode);
@@ -247,6 +252,22 @@ export class Router {
     gate.entered(worker);
     this.inFlight++;
     this.unpublished++;
+  }
+
+  /**
+   * While every worker has enough to do: refuses the HOLDs that come next in the frame, where nothing has a word in it but the load. Returns whether
+   * there were any.
+   */
+  private refuseUnread(connection: Connection): boolean {
+    const { gate } = this;
+    const others = this.draining || this.refusingChanges || this.stages.traces.pending;
+    if (others || ((connection.mayOps >>> Op.HOLD) & 1) === 0 || !gate.refusesHolds(connection)) return false;
+    const layer = gate.refuseHolds();
+    const count = this.unread.run(this.cursor, this.writer, gate.retryMs, layer);
+    gate.turnedAwayHolds(count);
+    add(this.counters, replyCell(this.source, Op.HOLD, Status.BUSY), count);
+    this.refusedUnread += count;
+    return count > 0;
   }
 
   /** Asked for by a traceparent, for the command behind it. */

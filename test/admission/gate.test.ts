@@ -123,13 +123,79 @@ describe('layers 2 and 3', () => {
     expect(admitted(rated({ on: false }), client())).toBe(100);
   });
 
-  it('are asked before those that are about the server', () => {
+  it('are not asked for whom the load sends away, so that nobody loses by it what is its own', () => {
     const gate = rated({ rules: { ...RULES, ...rules, depth: { perConnection: 100, perWorker: 1 } } });
     fill(gate, 1);
-    expect(Array.from({ length: 4 }, () => ask(gate))).toEqual([
-      ...new Array(3).fill(Layer.WORKER_QUEUE),
-      Layer.ADDRESS_RATE,
-    ]);
+    expect(Array.from({ length: 5 }, () => ask(gate))).toEqual(new Array(5).fill(Layer.WORKER_QUEUE));
+    gate.answered(0, 1);
+    expect(admitted(gate, client())).toBe(3);
+    expect(gate.refused[Layer.ADDRESS_RATE]).toBe(1);
+  });
+});
+
+describe('a gate is shut', () => {
+  const depth = { perConnection: 4, perWorker: 2 };
+
+  it('while every worker has all that it may, and no longer', () => {
+    const gate = gateBy({ depth }, { workers: 2 });
+    const seen = [gate.shut];
+    fill(gate, 2, 0);
+    seen.push(gate.shut);
+    fill(gate, 2, 1);
+    seen.push(gate.shut);
+    gate.answered(1, 1);
+    seen.push(gate.shut);
+    fill(gate, 1, 1);
+    seen.push(gate.shut);
+    gate.setRules({ ...RULES, depth: { ...depth, perWorker: 3 } });
+    seen.push(gate.shut);
+    expect(seen).toEqual([false, false, true, false, true, false]);
+  });
+
+  it('for whoever has no claim and room on its connection', () => {
+    const gate = gateBy({ depth });
+    fill(gate, 2);
+    expect([
+      gate.refusesHolds(client()),
+      gate.refusesHolds(client({ vip: true })),
+      gate.refusesHolds(client({ inFlight: 4 })),
+    ]).toEqual([true, false, false]);
+  });
+
+  it.each([
+    ['that is off', gateBy({ depth }, { on: false })],
+    ['without a depth or a limit', gateBy({ depth: 'off', concurrency: 'off' })],
+  ])('never, of one %s', (_, gate) => {
+    fill(gate, 100_000);
+    expect(gate.shut).toBe(false);
+  });
+
+  it('and refuses what nobody has read for the same reason, with the same time to wait, and counts it for each worker in turn', () => {
+    const gate = gateBy({ depth }, { workers: 2 });
+    gate.tick(TICK_MS);
+    for (const worker of [0, 1]) {
+      fill(gate, 12, worker);
+      gate.answered(worker, 10);
+    }
+    gate.tick(2 * TICK_MS);
+    const layers = [0, 1].map(() => {
+      const layer = gate.refuseHolds();
+      gate.turnedAwayHolds(50);
+      return layer;
+    });
+    expect([layers, gate.refused[Layer.WORKER_QUEUE]]).toEqual([new Array(2).fill(Layer.WORKER_QUEUE), 100]);
+    const before = gate.retryMs;
+    // A hundred a second, so 50 more take half a second more.
+    for (const worker of [0, 1]) {
+      fill(gate, 10, worker);
+      gate.answered(worker, 10);
+    }
+    gate.tick(3 * TICK_MS);
+    const waits = [0, 1].map((worker) => {
+      ask(gate, Op.HOLD, 0, client(), worker);
+      return gate.retryMs - before;
+    });
+    expect(waits).toEqual([500, 500]);
   });
 });
 
