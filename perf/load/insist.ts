@@ -4,7 +4,7 @@ import { Status, statusName } from '../../protocol/status.ts';
 import type { Asker } from './asker.ts';
 
 /** For so long a server may be busy with what is left of a load, and this often it is asked again. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 30_000;
 const AGAIN_MS = 50;
 
 /**

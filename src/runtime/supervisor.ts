@@ -26,11 +26,16 @@ export interface SupervisorOptions {
 const MOST_REPLACEMENTS = 10;
 const REPLACEMENT_WINDOW_MS = 60_000;
 const CHECKS_PER_STALL = 4;
+/** A thread that starts has its code to load before its heart beats, which a busy machine may draw out. */
+const START_MS = 60_000;
 
 interface Watched {
   thread: Worker;
   heartbeat: number;
-  /** Checks in a row in which the heartbeat stood still. Checks rather than time, since a process that was stopped as a whole is not stalled. */
+  /**
+   * Checks in a row in which the heartbeat stood still. Checks rather than time, since a process that was stopped as a whole is not stalled.
+   * Negative while the thread may still be starting.
+   */
   silent: number;
   ended: boolean;
   replacements: number[];
@@ -41,12 +46,16 @@ export class Supervisor {
   private readonly options: SupervisorOptions;
   private readonly watched: Watched[] = [];
   private readonly controls: Int32Array[];
+  private readonly checkMs: number;
+  private readonly startChecks: number;
   private timer: NodeJS.Timeout | undefined;
   private stopping = false;
 
   constructor(options: SupervisorOptions) {
     this.options = options;
     this.controls = options.memory.workers.map(controlOf);
+    this.checkMs = Math.ceil(options.stallMs / CHECKS_PER_STALL);
+    this.startChecks = Math.ceil(START_MS / this.checkMs);
   }
 
   /** Starts all threads; resolves when they run. */
@@ -56,13 +65,13 @@ export class Supervisor {
       this.watched.push({
         thread: this.spawn(worker),
         heartbeat: 0,
-        silent: 0,
+        silent: -this.startChecks,
         ended: false,
         replacements: [],
       });
     }
     await Promise.all(this.watched.map((watched) => online(watched.thread)));
-    this.timer = setInterval(() => this.check(), Math.ceil(this.options.stallMs / CHECKS_PER_STALL));
+    this.timer = setInterval(() => this.check(), this.checkMs);
     this.timer.unref();
   }
 
@@ -145,7 +154,7 @@ export class Supervisor {
     watched.replacements.push(now);
     watched.thread = this.spawn(worker);
     watched.ended = false;
-    watched.silent = 0;
+    watched.silent = -this.startChecks;
     this.options.log({ event: 'worker-replaced', worker, fencedSegment });
     this.options.wake();
     if (fencedSegment >= 0) this.options.onFenced(fencedSegment);

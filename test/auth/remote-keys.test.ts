@@ -63,7 +63,7 @@ describe('keys of an address', () => {
     server.serve(next.jwk);
     time.elapsedMs = MAX_AGE_MS;
     expect(await outcome(authenticator, old.token)).toBe('ok');
-    await vi.waitFor(async () => expect(await outcome(authenticator, old.token)).toBe('UNKNOWN_KEY'));
+    await expect.poll(() => outcome(authenticator, old.token)).toBe('UNKNOWN_KEY');
     expect(await outcome(authenticator, next.token)).toBe('ok');
     expect(server.requests).toBe(2);
   });
@@ -74,7 +74,7 @@ describe('keys of an address', () => {
     server.answer = (_request, response) => response.writeHead(503).end();
     time.elapsedMs = MAX_STALE_MS - 1;
     expect(await outcome(authenticator, old.token)).toBe('ok');
-    await vi.waitFor(() => expect(notes).toHaveLength(1));
+    await expect.poll(() => notes).toHaveLength(1);
     time.elapsedMs = MAX_STALE_MS + COOLDOWN_MS;
     expect(await outcome(authenticator, old.token)).toBe('KEYS_UNAVAILABLE');
     server.serve(old.jwk);

@@ -158,7 +158,7 @@ describe('the demo', () => {
     const server = await realServer();
     const demo = runCli(['demo', '--buyers', '50', '--units', '1000', '--limit', '20s', '--url', server.url]);
     await expect
-      .poll(async () => (await (await fetch(`${server.url}/v1/inspect`)).json()).sold, { timeout: 15_000 })
+      .poll(async () => (await (await fetch(`${server.url}/v1/inspect`)).json()).sold)
       .toBeGreaterThan(0);
     server.child.kill('SIGKILL');
     const { code, stderr } = await demo;

@@ -27,7 +27,7 @@ beforeAll(async () => {
   stubSmallTables();
   made = await makeStore();
   await trimIdle(made.folder);
-}, 30_000);
+});
 
 afterAll(() => {
   vi.unstubAllEnvs();

@@ -37,7 +37,7 @@ let made: MadeStore;
 beforeAll(async () => {
   stubSmallTables();
   made = await makeStore();
-}, 30_000);
+});
 
 afterAll(() => {
   vi.unstubAllEnvs();

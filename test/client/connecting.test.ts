@@ -98,7 +98,7 @@ describe('connect', () => {
     const error = await errorOf(connect(server.url));
     expect(error).toMatchObject({ code: 'PROTOCOL' });
     expect(error.message).toContain(words);
-    await vi.waitFor(() => expect(server.connections[0].closedWith).toBe(4002));
+    await expect.poll(() => server.connections[0].closedWith).toBe(4002);
   });
 
   it('rejects with ABORTED, and the reason as cause', async () => {

@@ -8,7 +8,7 @@ import { toText } from './report.ts';
 import { type CrashReport, runCrash } from './run.ts';
 
 /** One test waits for processes to start and end, dozens of times. */
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 900_000;
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const server = buildServer();
 afterAll(() => server.remove());

@@ -35,7 +35,7 @@ describe('the SDK in a browser', () => {
 
   beforeAll(async () => {
     if (missing === undefined) shop = await openShop();
-  }, 120_000);
+  });
   afterAll(() => shop?.close());
 
   it('places a hold from a page and confirms it', async ({ skip }) => {

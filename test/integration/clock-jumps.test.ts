@@ -41,23 +41,21 @@ describe.each([
     const store = `file:${path(`jump-${jumpMs}`)}`;
     await start(store);
     await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 10);
-    const [, long, longEnds] = await client.call(Op.HOLD, 'sku', 1, 60_000);
+    const [, long, longEnds] = await client.call(Op.HOLD, 'sku', 1, HOUR);
     const [, short, shortEnds] = await client.call(Op.HOLD, 'sku', 1, 3000);
     const [, before] = await client.call(Op.TIME);
     jump(jumpMs);
-    expect((await client.call(Op.TIME))[1] - before).toBeLessThan(2000);
+    expect((await client.call(Op.TIME))[1] - before).toBeLessThan(HOUR / 2);
     await stop();
 
     await start(store);
     const [, after] = await client.call(Op.TIME);
     expect(after).toBeGreaterThanOrEqual(before);
     // Far less than an hour either way: the time that the restart took.
-    expect(after - before).toBeLessThan(60_000);
+    expect(after - before).toBeLessThan(HOUR / 2);
     const [status, state, , , , , ends] = await client.call(Op.READ_HOLD, long);
     expect([status, state, ends]).toEqual([Status.OK, HoldState.HELD, longEnds]);
-    await expect
-      .poll(() => client.call(Op.READ_HOLD, short).then((hold) => hold[1]), { timeout: 10_000 })
-      .toBe(HoldState.EXPIRED);
+    await expect.poll(() => client.call(Op.READ_HOLD, short).then((hold) => hold[1])).toBe(HoldState.EXPIRED);
     expect((await client.call(Op.TIME))[1]).toBeGreaterThanOrEqual(shortEnds);
   });
 });
@@ -76,11 +74,11 @@ describe('the clock of a server that carries on', () => {
     const run = runClockOf({ wallMs, monotonicMs: Number(process.hrtime.bigint()) / 1e6 }, 'boot-1');
     jump(jumpMs);
     const { wallMs: carriedOn } = carryOnClock(run, wallMs + lastEventMs, rebooted ? 'boot-2' : 'boot-1');
-    expect(Math.abs(carriedOn - wallMs - expected)).toBeLessThan(5000);
+    expect(Math.abs(carriedOn - wallMs - expected)).toBeLessThan(HOUR / 2);
   });
 
   it('of a store that nobody wrote to is the wall clock', () => {
     jump(HOUR);
-    expect(Math.abs(carryOnClock(undefined, 0, 'boot-1').wallMs - realNow() - HOUR)).toBeLessThan(5000);
+    expect(Math.abs(carryOnClock(undefined, 0, 'boot-1').wallMs - realNow() - HOUR)).toBeLessThan(HOUR / 2);
   });
 });

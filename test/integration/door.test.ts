@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { AuthReason, Scope, Status } from '../../protocol/status.ts';
 import type { LogEvent } from '../../src/log/events.ts';
 import type { RunningServer } from '../../src/runtime/server.ts';
 import { makeToken, randomSecret } from '../auth/fixtures.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { ASKS_FOR_TOKENS, bearer, tokenFor } from '../fixtures/secret-tokens.ts';
 import { startHere } from '../fixtures/server.ts';
@@ -24,7 +25,6 @@ beforeAll(async () => {
       ...ASKS_FOR_TOKENS,
       fronts: FRONTS,
       logLevel: 'info',
-      authDeadlineMs: 1000,
       authRevocations: join(directory, 'revoked.json'),
     },
     { log: (event) => events.push(event) },
@@ -182,23 +182,28 @@ describe('a token', () => {
 
 describe('a session', () => {
   it('without a token ends with 4401 at the deadline', async () => {
-    const clients = await Promise.all(Array.from({ length: FRONTS }, () => RawClient.open(server.url)));
+    const hasty = await startHere({ ...ASKS_FOR_TOKENS, fronts: FRONTS, authDeadlineMs: 300 });
+    onTestFinished(() => hasty.stop());
+    const clients = await Promise.all(Array.from({ length: FRONTS }, () => RawClient.open(hasty.url)));
     for (const client of clients) {
-      expect(await client.closed).toEqual({ code: 4401, reason: 'no valid token came within 1000 ms' });
+      expect(await client.closed).toEqual({ code: 4401, reason: 'no valid token came within 300 ms' });
     }
   });
 
   it('ends with 4401 when its token expires, and not if it was renewed', async () => {
-    const token = () => tokenFor('ann', 'hold', { lifeMs: 700 });
-    const [ends, renewed] = await Promise.all([withHeader(token()), withHeader(token())]);
-    const far = Math.floor(Date.now() / 1000) + 60;
-    const again = tokenFor('ann', 'hold', { exp: far });
-    expect(await renewed.call(Op.AUTH, again)).toEqual([Status.OK, 'ann', far * 1000]);
-    expect(await renewed.call(Op.AUTH, tokenFor('bob', 'hold'))).toEqual([Status.FORBIDDEN, 0]);
-    expect(await renewed.call(Op.AUTH, 'eyJ')).toEqual([Status.UNAUTHENTICATED, AuthReason.MALFORMED]);
-    expect(await ends.closed).toEqual({ code: 4401, reason: 'the token expired' });
-    expect((await renewed.call(Op.TIME))[0]).toBe(Status.OK);
-    await renewed.close();
+    await longEnough(700, async (lifeMs) => {
+      const token = () => tokenFor('ann', 'hold', { lifeMs });
+      const [ends, renewed] = await Promise.all([withHeader(token()), withHeader(token())]);
+      const far = Math.floor(Date.now() / 1000) + 3600;
+      const again = tokenFor('ann', 'hold', { exp: far });
+      const renewal = await Promise.race([renewed.call(Op.AUTH, again), renewed.closed]);
+      expect(renewal).toEqual([Status.OK, 'ann', far * 1000]);
+      expect(await renewed.call(Op.AUTH, tokenFor('bob', 'hold'))).toEqual([Status.FORBIDDEN, 0]);
+      expect(await renewed.call(Op.AUTH, 'eyJ')).toEqual([Status.UNAUTHENTICATED, AuthReason.MALFORMED]);
+      expect(await ends.closed).toEqual({ code: 4401, reason: 'the token expired' });
+      expect((await renewed.call(Op.TIME))[0]).toBe(Status.OK);
+      await renewed.close();
+    });
   });
 
   it.each([
@@ -225,7 +230,7 @@ describe('a hold', () => {
     const [ann, bob, root, stocker] = await Promise.all([
       withHeader(tokenFor('ann', 'hold')),
       withHeader(tokenFor('bob', 'hold')),
-      withHeader(tokenFor('root', 'hold admin', { jti: 'r' })),
+      withHeader(tokenFor('root', 'hold admin', { jti: 'hold-admin' })),
       withHeader(tokenFor('stocker', 'stock')),
     ]);
     await stocker.call(Op.STOCK, 'lamp', StockMode.TOTAL, 10);
@@ -241,15 +246,16 @@ describe('a hold', () => {
     ]) {
       expect(await bob.call(op as number, id, ...args)).toEqual([Status.UNKNOWN_HOLD]);
     }
-    events.length = 0;
+    const deeds = () =>
+      events.filter((event) => event.event === 'admin-action' && event.tokenId === 'hold-admin');
     expect(await root.call(Op.RELEASE, id, 1)).toEqual([Status.OK, 2]);
     expect((await root.call(Op.STOCK, 'lamp', StockMode.DELTA, 1))[0]).toBe(Status.OK);
     expect((await root.call(Op.HOLD, 'lamp', 1, 1000))[0]).toBe(Status.OK);
     expect((await root.call(Op.READ, 'lamp'))[0]).toBe(Status.OK);
     expect(await root.call(Op.CONFIRM, id)).toEqual([Status.OK, 2]);
-    await root.until(() => events.filter(({ event }) => event === 'admin-action').length >= 3);
-    expect(events.filter(({ event }) => event === 'admin-action')).toMatchObject([
-      { action: 'RELEASE', subject: 'root', tokenId: 'r', hold: id, status: 'OK', detail: '[2]' },
+    await root.until(() => deeds().length >= 3);
+    expect(deeds()).toMatchObject([
+      { action: 'RELEASE', subject: 'root', tokenId: 'hold-admin', hold: id, status: 'OK', detail: '[2]' },
       { action: 'STOCK', subject: 'root', sku: 'lamp', status: 'OK' },
       { action: 'CONFIRM', subject: 'root', hold: id, status: 'OK', detail: '[2]' },
     ]);
@@ -323,15 +329,16 @@ describe('HTTP', () => {
   });
 
   it('writes down what an administrator asks for, but not who reads counters', async () => {
-    events.length = 0;
+    const auditor = tokenFor('auditor', 'admin');
     for (const path of ['/v1/inspect', '/v1/stages', '/metrics', '/v1/skus/cup', '/v1/holds/4294967296'])
-      await http('GET', path, tokens.admin);
+      await http('GET', path, auditor);
     await http('GET', '/v1/inspect', tokens.hold);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const deeds = events.filter(({ event }) => event === 'admin-action');
-    expect(deeds).toMatchObject([
-      { action: 'GET /v1/inspect', subject: 'root', status: 200 },
-      { action: 'GET /v1/holds/4294967296', subject: 'root', status: 404 },
-    ]);
+    // All go over one connection and so through one front: when the last is told of, nothing more comes of those before it.
+    await expect
+      .poll(() => events.filter((event) => event.event === 'admin-action' && event.subject === 'auditor'))
+      .toMatchObject([
+        { action: 'GET /v1/inspect', status: 200 },
+        { action: 'GET /v1/holds/4294967296', status: 404 },
+      ]);
   });
 });

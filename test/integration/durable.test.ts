@@ -34,7 +34,7 @@ async function start(
   events.length = 0;
   const log: ServerHooks['log'] = (event) => events.push(event);
   server = await startHere(
-    { segments: SEGMENTS, workers: WORKERS, store, ack: 'sync', stallMs: 400, ...settings },
+    { segments: SEGMENTS, workers: WORKERS, store, ack: 'sync', ...settings },
     { log, ...hooks },
   );
   client = await RawClient.connect(server.url);
@@ -117,7 +117,7 @@ describe('a server that is started anew', () => {
       const holds = Array.from({ length: SEGMENTS }, (_, segment) => [Op.HOLD, sku(segment), 2, MINUTE]);
       await client.callAll(holds);
       await expect
-        .poll(() => events.filter(({ event }) => event === 'snapshots').length, { timeout: 10_000 })
+        .poll(() => events.filter(({ event }) => event === 'snapshots').length)
         .toBeGreaterThan(round);
     }
     const [, last] = await client.call(Op.HOLD, sku(5), 7, MINUTE);
@@ -166,7 +166,7 @@ describe('a store', () => {
     await start(store, { snapshots, snapshotPeriodMs: 1000 });
     await stockAll(50);
     const [, hold] = await client.call(Op.HOLD, sku(2), 5, MINUTE);
-    await expect.poll(() => events.map(({ event }) => event), { timeout: 10_000 }).toContain('snapshots');
+    await expect.poll(() => events.map(({ event }) => event)).toContain('snapshots');
     await stop();
 
     // Neither is a journal made up for them, nor do they go on with another one.
@@ -203,7 +203,7 @@ describe('a failed fdatasync', () => {
         if ((await client.call(Op.HOLD, 'sku', 1, MINUTE))[0] === Status.OK) accepted++;
       }
     })();
-    await expect.poll(() => hopeless, { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(() => hopeless).toHaveLength(1);
     expect(hopeless[0]).toEqual([expect.stringMatching(/the store failed: .*EIO/), 74]);
     void holding;
     await stop();
@@ -231,14 +231,12 @@ describe.each(['off', 'auto'] as const)('a worker that dies within a command (bo
         keepHolding(server.url, skus, stopHolding, counts),
         keepHolding(server.url, skus, stopHolding, counts),
       ];
-      await expect.poll(() => events.map(({ event }) => event), { timeout: 10_000 }).toContain('snapshots');
+      await expect.poll(() => events.map(({ event }) => event)).toContain('snapshots');
       const own = server.memory.workers[3 % WORKERS] as (typeof server.memory.workers)[0];
       plantFault(controlOf(own), fault, 3);
-      await expect.poll(() => events.map(({ event }) => event), { timeout: 10_000 }).toContain('rebuilt');
+      await expect.poll(() => events.map(({ event }) => event)).toContain('rebuilt');
       const before = counts.get(`3:${Status.OK}`) ?? 0;
-      await expect
-        .poll(() => counts.get(`3:${Status.OK}`) ?? 0, { timeout: 10_000 })
-        .toBeGreaterThan(before + 20);
+      await expect.poll(() => counts.get(`3:${Status.OK}`) ?? 0).toBeGreaterThan(before + 20);
       stopHolding.now = true;
       await Promise.all(buyers);
       expect(counts.get(`3:${Status.UNKNOWN_OUTCOME}`)).toBe(1);

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
@@ -55,10 +56,12 @@ it.skipIf(!mounted)(
         }
       });
     const pending: Promise<void>[] = [];
-    while (refused === 0 && pending.length < 5000) {
+    // A store that stands still for a moment refuses too; only a full disk is trouble.
+    while ((refused === 0 || !events.includes('store-trouble')) && accepted < 1_000_000) {
       const next = hold();
       pending.push(next);
-      await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 50))]);
+      await Promise.race([next, sleep(50)]);
+      if (refused > 0) await sleep(5);
     }
     const acceptedWhenFull = accepted;
     expect(events).toContain('store-trouble');
@@ -71,7 +74,7 @@ it.skipIf(!mounted)(
 
     expect(mount('tmpfs', '-o', 'remount,size=64m', 'none')).toBe(true);
     await Promise.all(pending);
-    await expect.poll(() => events, { timeout: 5000 }).toContain('store-healed');
+    await expect.poll(() => events).toContain('store-healed');
     await expect.poll(() => client.call(Op.HOLD, 'sku', 1, 600_000).then(([first]) => first)).toBe(Status.OK);
     accepted = (await client.call(Op.READ, 'sku'))[2] as number;
     await stop();
@@ -79,5 +82,4 @@ it.skipIf(!mounted)(
     await start();
     expect((await client.call(Op.READ, 'sku')).slice(1, 3)).toEqual([1_000_000 - accepted, accepted]);
   },
-  60_000,
 );

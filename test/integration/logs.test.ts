@@ -30,7 +30,7 @@ async function serve(args: readonly string[], env: Record<string, string> = {}) 
     stderr += text;
   });
   const ended = once(child, 'close');
-  await expect.poll(() => stdout, { timeout: 10_000 }).toMatch(/\n/);
+  await expect.poll(() => stdout).toMatch(/\n/);
   const url = /ws:\/\/[\w.:]+\/v1\/ws/.exec(stdout)?.[0] ?? '';
   return {
     url,

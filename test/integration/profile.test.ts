@@ -9,6 +9,7 @@ import type {
 } from '../../src/profile/profile-report.ts';
 import { Profiler } from '../../src/profile/profiler.ts';
 import { keepHolding } from '../fixtures/holding.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { type ServerProcess, startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
@@ -49,15 +50,18 @@ async function take<Kind extends ProfileKind>(kind: Kind, seconds: number) {
 
 describe('POST /v1/profile', () => {
   it('samples what every thread executes, also those that never turn an event loop', async () => {
-    const { threads } = await take('cpu', 1);
-    expect(threads.map(({ name }) => name).filter((name) => !name.startsWith('worker-'))).toEqual(THREADS);
-    const functionsOf = (name: string) =>
-      namesIn(threads.find((thread) => thread.name === name)?.profile as CpuProfile);
-    expect(functionsOf('front-0').join()).toMatch(/route|onFrame|pumpRing|endTurn/);
-    expect(functionsOf('shard-0').join()).toMatch(/runWorker|runCommand/);
-    expect(functionsOf('shard-1').join()).toMatch(/runWorker|runCommand/);
-    expect(functionsOf('storage').join()).toMatch(/runStorage|commit|fdatasync/);
-    for (const { profile, name } of threads) expect(profile.samples.length, name).toBeGreaterThan(100);
+    // On a busy machine a thread that has much to wait for may go without a sample of its work for a while.
+    await longEnough(1000, async (ms) => {
+      const { threads } = await take('cpu', Math.min(ms, 60_000) / 1000);
+      expect(threads.map(({ name }) => name).filter((name) => !name.startsWith('worker-'))).toEqual(THREADS);
+      const functionsOf = (name: string) =>
+        namesIn(threads.find((thread) => thread.name === name)?.profile as CpuProfile);
+      expect(functionsOf('front-0').join()).toMatch(/route|onFrame|pumpRing|endTurn/);
+      expect(functionsOf('shard-0').join()).toMatch(/runWorker|runCommand/);
+      expect(functionsOf('shard-1').join()).toMatch(/runWorker|runCommand/);
+      expect(functionsOf('storage').join()).toMatch(/runStorage|commit|fdatasync/);
+      for (const { profile, name } of threads) expect(profile.samples.length, name).toBeGreaterThan(100);
+    });
   });
 
   it('tells collections, CPU time, what was allocated and how many commands that was for', async () => {
@@ -88,17 +92,20 @@ describe('POST /v1/profile', () => {
   });
 
   it('serves commands meanwhile', async () => {
-    const before = answered();
-    await take('cpu', 0.3);
-    expect(answered()).toBeGreaterThan(before);
+    await longEnough(300, async (ms) => {
+      const before = answered();
+      await take('cpu', ms / 1000);
+      expect(answered()).toBeGreaterThan(before);
+    });
   });
 
   it('takes one at a time', async () => {
-    const first = ask('seconds=1');
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const second = await ask('seconds=0.1');
-    expect([second.status, ((await second.json()) as { code: string }).code]).toEqual([409, 'BUSY']);
-    expect((await first).status).toBe(200);
+    await longEnough(500, async (ms) => {
+      const both = await Promise.all([1, 2].map(() => ask(`seconds=${Math.min(ms, 30_000) / 1000}`)));
+      const [taken, refused] = both.sort((a, b) => a.status - b.status);
+      expect(taken.status).toBe(200);
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([409, 'BUSY']);
+    });
     expect((await ask('seconds=0.1')).status).toBe(200);
   });
 

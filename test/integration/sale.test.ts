@@ -182,7 +182,7 @@ describe('clients that behave badly', () => {
       }
       await Promise.all(clients.map((client) => client.closed));
     }
-    await expect.poll(async () => (await books()).openHolds, { timeout: 10_000 }).toBe(0);
+    await expect.poll(async () => (await books()).openHolds).toBe(0);
     expect(await books()).toMatchObject({ available: 100_000, held: 0, violations: 0 });
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { MAX_TTL_MS } from '../../protocol/limits.ts';
 import { type Client, type ConnectOptions, connect, type Hold } from '../../src/client/index.ts';
 import { errorOf } from '../client/fixtures/client.ts';
@@ -10,7 +10,7 @@ let skus = 0;
 
 beforeAll(async () => {
   server = await startServer();
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 async function client(options: ConnectOptions = {}, url = server.url): Promise<Client> {
@@ -142,7 +142,7 @@ describe('a refusal by the server', () => {
       'EXPIRED',
       async (c, sku) => {
         const hold = await c.hold({ sku, ttl: 1 });
-        await vi.waitFor(async () => expect((await c.readHold(hold.id)).state).toBe('expired'));
+        await expect.poll(async () => (await c.readHold(hold.id)).state).toBe('expired');
         await hold.confirm();
       },
       { endedAt: expect.any(Number) },
@@ -177,7 +177,7 @@ describe('a connection that is lost before the answer', () => {
     await client.time();
     network.muteServer();
     const outcome = Promise.allSettled([call()]);
-    await vi.waitFor(() => expect(network.waitingBytes()).toBeGreaterThan(0));
+    await expect.poll(() => network.waitingBytes()).toBeGreaterThan(0);
     network.cut();
     return (await outcome)[0];
   }
@@ -226,13 +226,13 @@ describe('a hold that is aborted on its way', () => {
     await buyer.time();
     network.muteServer();
     const outcome = errorOf(buyer.hold({ sku, quantity: 4, ttl: 60_000, signal: controller.signal }));
-    await vi.waitFor(() => expect(network.waitingBytes()).toBeGreaterThan(0));
+    await expect.poll(() => network.waitingBytes()).toBeGreaterThan(0);
     controller.abort();
     expect(await outcome).toMatchObject({ code: 'ABORTED', details: { sent: true } });
     const watcher = await client();
     expect((await watcher.read(sku)).held).toBe(4);
     network.unmuteServer();
-    await vi.waitFor(async () => expect((await watcher.read(sku)).held).toBe(0));
+    await expect.poll(async () => (await watcher.read(sku)).held).toBe(0);
   });
 });
 
@@ -246,7 +246,7 @@ describe('a server that stops', () => {
     shop.onStateChange((state, error) => states.push([state, error?.details.closeCode]));
     await shop.stock({ sku: 'moved', total: 5 });
     await first.stop();
-    await vi.waitFor(() => expect(shop.state).toBe('connecting'));
+    await expect.poll(() => shop.state).toBe('connecting');
     const stocked = shop.stock({ sku: 'moved', total: 7 });
     const second = await startServer();
     onTestFinished(async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { benchRing } from '../../perf/ring.ts';
 
-test('the ring benchmark runs and verifies what it sent', { timeout: 60_000 }, async () => {
+test('the ring benchmark runs and verifies what it sent', async () => {
   const result = await benchRing({ records: 10_000, repeats: 2 });
   expect(result.verified).toBe(true);
   expect(result.spread[0]).toBeGreaterThan(0);

@@ -161,7 +161,7 @@ describe('the outlook', () => {
   });
 });
 
-describe('a scale run', { timeout: 60_000 }, () => {
+describe('a scale run', () => {
   it('measures each number of workers and predicts from it, and the books are right', async () => {
     const main = fileURLToPath(new URL('../../perf/scale/main.ts', import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [

@@ -141,7 +141,7 @@ describe('the report in a browser', () => {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-report-'));
   beforeAll(async () => {
     if (whyNoChromium === undefined) browser = await launchChromium();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     rmSync(directory, { recursive: true });

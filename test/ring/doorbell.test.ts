@@ -5,7 +5,7 @@ import { Prng } from '../../src/base/prng.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { DOORBELL_BYTES, Doorbell } from '../../src/ring/doorbell.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
-import { CAPACITY_BYTES, type EchoReport, echoMemory, loiter } from './fixtures/echo.ts';
+import { CAPACITY_BYTES, type EchoReport, echoMemory, loiter, UNHEARD_MS } from './fixtures/echo.ts';
 
 /** Far beyond any test's time-out: whoever sleeps until then has missed its wake-up. */
 const NEVER_MS = 600_000;
@@ -115,7 +115,7 @@ describe('two threads that sleep after every record', () => {
     return { worker, send, back, ownBell, ready: () => back.fill() > 0 };
   }
 
-  test('lose no wake-up when both block', { timeout: 60_000 }, async () => {
+  test('lose no wake-up when both block', async () => {
     const { worker, send, back, ownBell, ready } = await startEcho(ROUNDS);
     const random = new Prng(SEED + 1);
     let lost = 0;
@@ -123,7 +123,7 @@ describe('two threads that sleep after every record', () => {
       send(round);
       loiter(random);
       while (back.next() < 0) {
-        if (!ownBell.sleep(500, ready) && ready()) lost += 1;
+        if (!ownBell.sleep(UNHEARD_MS, ready) && ready()) lost += 1;
       }
       expect(back.tag).toBe(round);
       back.release();
@@ -132,7 +132,7 @@ describe('two threads that sleep after every record', () => {
     expect({ lost, ...report }).toEqual({ lost: 0, lostByEcho: 0, echoed: ROUNDS });
   });
 
-  test('lose no wake-up when one of them runs an event loop', { timeout: 60_000 }, async () => {
+  test('lose no wake-up when one of them runs an event loop', async () => {
     const { worker, send, back, ownBell, ready } = await startEcho(ROUNDS);
     const random = new Prng(SEED + 2);
     const finished = once(worker, 'message');
@@ -142,7 +142,7 @@ describe('two threads that sleep after every record', () => {
       send(round);
       loiter(random);
       while (back.next() < 0) {
-        const outcome = await ownBell.sleepAsync(500, ready)?.value;
+        const outcome = await ownBell.sleepAsync(UNHEARD_MS, ready)?.value;
         if (outcome === 'timed-out' && ready()) lost += 1;
       }
       expect(back.tag).toBe(round);

@@ -55,7 +55,6 @@ test.each([
   ['2^32', (2 ** 32 - 100_000_000) | 0],
 ])(
   'ten million records of many lengths cross from thread to thread and over %s, whole and in order',
-  { timeout: 60_000 },
   async (_, at) => {
     const memory = streamMemory();
     new RingConsumer(memory.sab, memory.ring, CAPACITY_BYTES).resumeAt(at);

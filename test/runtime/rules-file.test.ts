@@ -1,5 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { stat } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type AdmissionRules, defaultRules } from '../../src/admission/rules.ts';
 import type { LogEvent } from '../../src/log/events.ts';
 import { RulesFile } from '../../src/runtime/rules-file.ts';
@@ -120,24 +121,41 @@ describe('a reload', () => {
 });
 
 describe('a file that is watched', () => {
+  // Looks and pauses go by a clock that the test moves, so that no busy machine makes a pause between two writes longer than it is.
+  beforeEach(() =>
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'] }),
+  );
+  afterEach(() => vi.useRealTimers());
+
+  /** What there is to see, as time goes by. */
+  const soon = <T>(see: () => T) =>
+    expect.poll(async () => {
+      await vi.advanceTimersByTimeAsync(50);
+      return see();
+    });
+
   it('is read when it is written, or another takes its place, or it is gone and comes again', async () => {
     const { rules, path, write, applied, last, logged } = await openWith(rated(5));
     rules.watch();
     write(rated(6));
-    await expect.poll(last).toMatchObject({ holderRate: { perSecond: 6 } });
+    await soon(last).toMatchObject({ holderRate: { perSecond: 6 } });
     // As editors save.
     writeFileSync(`${path}.new`, JSON.stringify(rated(7)));
     renameSync(`${path}.new`, path);
-    await expect.poll(last).toMatchObject({ holderRate: { perSecond: 7 } });
+    await soon(last).toMatchObject({ holderRate: { perSecond: 7 } });
     rmSync(path);
-    await expect.poll(() => logged.at(-1)).toMatchObject({ event: 'rules-refused' });
+    await soon(() => logged.at(-1)).toMatchObject({ event: 'rules-refused' });
     const told = logged.length;
     expect(last()).toMatchObject({ holderRate: { perSecond: 7 } });
     // It is gone for more than one look, and that is said once.
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    for (let look = 0; look < 3; look++) {
+      await vi.advanceTimersByTimeAsync(1000);
+      // The file is read by another thread, in its own time.
+      await stat(path).catch(() => {});
+    }
     expect(logged).toHaveLength(told);
     write(rated(8));
-    await expect.poll(last).toMatchObject({ holderRate: { perSecond: 8 } });
+    await soon(last).toMatchObject({ holderRate: { perSecond: 8 } });
     expect(applied).toHaveLength(3);
   });
 
@@ -148,10 +166,10 @@ describe('a file that is watched', () => {
     // Longer than from one look to the next, so that one falls into it.
     for (let written = 1; written < 60; written++) {
       write(whole.slice(0, written));
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      await vi.advanceTimersByTimeAsync(25);
     }
     write(whole);
-    await expect.poll(last).toMatchObject({ holderRate: { perSecond: 6 } });
+    await soon(last).toMatchObject({ holderRate: { perSecond: 6 } });
     expect(logged).toMatchObject([{ event: 'rules-read', because: 'changed', changed: 'holderRate' }]);
   });
 });

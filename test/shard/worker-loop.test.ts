@@ -35,7 +35,7 @@ async function start(fixture: ConstructorParameters<typeof Rig>[0] = {}) {
   const replies: unknown[][] = [];
   const answered = async (count: number) => {
     await expect
-      .poll(() => replies.push(...rig.take().map(({ reply }) => reply)), { timeout: LONG_MS })
+      .poll(() => replies.push(...rig.take().map(({ reply }) => reply)))
       .toBeGreaterThanOrEqual(count);
     return replies;
   };
@@ -55,7 +55,7 @@ describe('a worker thread', () => {
     const { heartbeat, control, answered } = await start();
     for (let i = 0; i < 3; i++) {
       const before = heartbeat();
-      await expect.poll(heartbeat, { timeout: LONG_MS }).not.toBe(before);
+      await expect.poll(heartbeat).not.toBe(before);
     }
     expect(control[Control.COMMANDS]).toBe(0);
     expect(await answered(0)).toEqual([]);
@@ -93,7 +93,7 @@ describe('a worker thread', () => {
     send([[Op.HOLD, 1, sku(1), 2, 50]]);
     const [[, , , endsAt]] = (await answered(1)) as number[][];
     const { shard } = rig;
-    await expect.poll(() => shard.segmentAt(1).openHolds, { interval: 1, timeout: LONG_MS }).toBe(0);
+    await expect.poll(() => shard.segmentAt(1).openHolds, { interval: 1 }).toBe(0);
     expect(clock()).toBeGreaterThanOrEqual(endsAt);
   });
 
@@ -114,7 +114,7 @@ describe('a worker thread', () => {
     await expect.poll(() => rig.shard.acquire(Lease.FRONT), { interval: 1 }).toBe(true);
     send([[Op.READ, 1, sku(0)]]);
     const before = heartbeat();
-    await expect.poll(() => (heartbeat() - before) | 0, { timeout: LONG_MS }).toBeGreaterThan(5);
+    await expect.poll(() => (heartbeat() - before) | 0).toBeGreaterThan(5);
     expect(rig.take()).toEqual([]);
     expect(control[Control.LEASE]).toBe(Lease.FRONT);
     rig.shard.release();
@@ -127,8 +127,8 @@ describe('a worker thread', () => {
     for (let sent = 0; sent < count; sent += 1000) {
       send(Array.from({ length: 1000 }, (_, i) => [Op.READ_HOLD, sent + i + 1, 2n ** 40n]));
     }
-    await expect.poll(() => rig.shard.waiting(), { timeout: LONG_MS }).toBe(false);
-    await expect.poll(() => doorbell.isSleeping(), { timeout: LONG_MS }).toBe(true);
+    await expect.poll(() => rig.shard.waiting()).toBe(false);
+    await expect.poll(() => doorbell.isSleeping()).toBe(true);
     const stopped = control[Control.COMMANDS];
     expect(stopped).toBeLessThan(count);
     let replies: unknown[][] = [];
@@ -174,7 +174,7 @@ describe('a worker thread', () => {
     const { control, send, heartbeat } = await start();
     plantFault(control, fault, segment);
     send([[Op.READ, 1, sku(0)]]);
-    await expect.poll(() => control[Control.FAULT], { timeout: LONG_MS }).toBe(Fault.NONE);
+    await expect.poll(() => control[Control.FAULT]).toBe(Fault.NONE);
     const before = heartbeat();
     // Longer than a worker with nothing to do ever sleeps.
     await new Promise((resolve) => setTimeout(resolve, 300));
