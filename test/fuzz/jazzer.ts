@@ -15,7 +15,7 @@ export const TARGETS = ['message-handler', 'cursor'] as const;
 /** Longest input. Enough for some dozen commands; longer ones find nothing new and take longer. */
 const MAX_INPUT_BYTES = 2048;
 /** An input that takes longer is a finding. */
-const SLOW_INPUT_SECONDS = 10;
+const SLOW_INPUT_SECONDS = 60;
 /** A process that gets larger is a finding. */
 const MAX_RSS_MB = 1024;
 const LOOK_MS = 10_000;
