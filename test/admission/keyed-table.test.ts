@@ -80,7 +80,7 @@ describe('a table of keys', () => {
     const bytes = bytesPerCall((call) => {
       table.claim(random.next() & 0xfff, 0, call);
       table.release();
-    });
+    }, 20_000);
     expect(bytes).toBeLessThan(1);
     expect(table.evictions).toBeGreaterThan(0);
   });

@@ -161,7 +161,7 @@ it('nothing is allocated for a command, admitted or refused', () => {
     const layer = limits.admitHold(random.below(200), 1, NAMED, random.below(500), 2, call >> 4);
     layers[layer] = (layers[layer] as number) + 1;
     limits.admit(random.below(2000), 1, ANONYMOUS, call >> 4);
-  });
+  }, 20_000);
   expect(bytes).toBeLessThan(1);
   expect([0, Layer.HOLDER_RATE, Layer.HOLDER_WINDOW].every((layer) => layers[layer] > 0)).toBe(true);
 });
