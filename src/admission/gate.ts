@@ -119,7 +119,7 @@ export class Gate {
     this.retry = new Int32Array(workers).fill(BUSY_RETRY_MS);
     if (!options.on) this.limited = 0;
     if (options.rates !== undefined)
-      this.rates = new RateLimits(options.rates, options.fronts > 1, options.rules);
+      this.rates = new RateLimits(options.rates, options.fronts, options.rules);
     this.setRules(options.rules);
   }
 

@@ -1,7 +1,9 @@
 import { Layer } from '../../protocol/status.ts';
 import { mix } from '../base/hash.ts';
+import { Head } from './entry-layout.ts';
 import { allocateTable, KeyedTable, type TableMemory } from './keyed-table.ts';
-import type { AdmissionRules } from './rules.ts';
+import { type AdmissionRules, OFF } from './rules.ts';
+import { SkuSieve } from './sku-sieve.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -37,9 +39,24 @@ export class RateLimits {
   private holder = -1;
   private pair = -1;
   private sku = -1;
+  /** Whether no other front counts in the same memory. */
+  private readonly alone: boolean;
+  /**
+   * A run of HOLDs of one holder within a millisecond, as clients send that send many at once: the holder's entry, and how many more pass and
+   * only have to be counted. For a lone front, since another could count for the holder in between.
+   */
+  private run = -1;
+  private runMs = 0;
+  private runLeft = 0;
+  private runAnonymous = false;
+  /** Before the windows of SKUs. */
+  private readonly sieve: SkuSieve;
 
-  /** @param shared whether other fronts use the same memory */
-  constructor(memory: RateMemory, shared: boolean, rules: AdmissionRules) {
+  /** @param fronts that use the same memory */
+  constructor(memory: RateMemory, fronts: number, rules: AdmissionRules) {
+    const shared = fronts > 1;
+    this.alone = !shared;
+    this.sieve = new SkuSieve(fronts);
     this.holders = new KeyedTable(memory.holders, shared);
     this.skus = new KeyedTable(memory.skus, shared);
     this.pairs = new KeyedTable(memory.pairs, shared);
@@ -56,7 +73,12 @@ export class RateLimits {
     this.holderRate.setRule(rules.holderRate);
     this.addressRate.setRule(rules.addressRate);
     this.holderWindow.setRule(rules.holderWindow);
-    this.skuWindow.setRule(rules.skuWindow);
+    const { skuWindow } = rules;
+    this.sieve.setRule(skuWindow);
+    this.skuWindow.setRule(
+      skuWindow === OFF ? OFF : { ...skuWindow, limit: skuWindow.limit - this.sieve.slack },
+    );
+    this.runLeft = 0;
     this.pairWindow.setRule(rules.holderSkuWindow);
   }
 
@@ -70,6 +92,7 @@ export class RateLimits {
   admit(lo: number, hi: number, anonymous: boolean, nowMs: number): number {
     const rate = anonymous ? this.addressRate : this.holderRate;
     if (!rate.on) return 0;
+    this.runLeft = 0;
     const entry = this.holders.claim(lo, hi, nowMs);
     const wait = entry < 0 ? 0 : rate.take(entry, nowMs);
     this.holders.release();
@@ -83,9 +106,12 @@ export class RateLimits {
     this.holder = -1;
     this.pair = -1;
     this.sku = -1;
-    const layer = this.ask(lo, hi, anonymous, skuLo, skuHi, nowMs);
+    const another = this.goesOn(lo, hi, anonymous, nowMs);
+    const layer =
+      (another ? 0 : this.askHolder(lo, hi, anonymous, nowMs)) || this.askSku(lo, hi, skuLo, skuHi, nowMs);
     if (layer === 0) {
-      if (this.holder >= 0 && this.holderWindow.on) this.holderWindow.count(this.holder, nowMs);
+      if (another) this.countAnother();
+      else if (this.holder >= 0) this.countFirst(anonymous, nowMs);
       if (this.pair >= 0) this.pairWindow.count(this.pair, nowMs);
       if (this.sku >= 0) this.skuWindow.count(this.sku, nowMs);
     }
@@ -95,32 +121,61 @@ export class RateLimits {
     return layer;
   }
 
-  /** Claims the entries that have a say, one after the other, until one refuses. They are let go by the caller. */
-  private ask(
-    lo: number,
-    hi: number,
-    anonymous: boolean,
-    skuLo: number,
-    skuHi: number,
-    nowMs: number,
-  ): number {
+  /** Whether the HOLD is one more of a run, which takes its token. */
+  private goesOn(lo: number, hi: number, anonymous: boolean, nowMs: number): boolean {
+    if (this.runLeft <= 0 || nowMs !== this.runMs || anonymous !== this.runAnonymous) return false;
+    const { run } = this;
+    const { i32 } = this.holders;
+    // Another holder may have got its entry.
+    if (i32[run] !== lo || i32[run + Head.KEY_HI] !== hi) return false;
+    this.runLeft--;
     const rate = anonymous ? this.addressRate : this.holderRate;
-    const { holderWindow, pairWindow, skuWindow } = this;
+    if (rate.on) rate.takeAnother(run);
+    return true;
+  }
+
+  private countAnother(): void {
+    if (this.holderWindow.on) this.holderWindow.countAnother(this.run);
+  }
+
+  /** Counts the HOLD and begins a run. */
+  private countFirst(anonymous: boolean, nowMs: number): void {
+    const { holder, holderWindow } = this;
+    const rate = anonymous ? this.addressRate : this.holderRate;
+    if (holderWindow.on) holderWindow.count(holder, nowMs);
+    if (!this.alone) return;
+    this.run = holder;
+    this.runMs = nowMs;
+    this.runAnonymous = anonymous;
+    const tokens = rate.on ? rate.left(holder) : MANY;
+    this.runLeft = Math.min(tokens, holderWindow.on ? holderWindow.left(holder) : MANY);
+  }
+
+  /** Claims the holder's entry, if it has a say. All entries are let go by the caller. */
+  private askHolder(lo: number, hi: number, anonymous: boolean, nowMs: number): number {
+    const rate = anonymous ? this.addressRate : this.holderRate;
+    const { holderWindow } = this;
+    this.runLeft = 0;
+    if (!rate.on && !holderWindow.on) return 0;
+    const entry = this.holders.claim(lo, hi, nowMs);
+    this.holder = entry;
+    if (entry < 0) return 0;
+    let wait = rate.on ? rate.take(entry, nowMs) : 0;
+    if (wait > 0) return this.refuse(anonymous ? Layer.ADDRESS_RATE : Layer.HOLDER_RATE, wait);
+    if (holderWindow.on) wait = holderWindow.waitMs(entry, nowMs);
+    return wait > 0 ? this.refuse(Layer.HOLDER_WINDOW, wait) : 0;
+  }
+
+  /** Claims the entries of the holder with the SKU and of the SKU, if they have a say, one after the other, until one refuses. */
+  private askSku(lo: number, hi: number, skuLo: number, skuHi: number, nowMs: number): number {
+    const { pairWindow, skuWindow } = this;
     let wait = 0;
-    if (rate.on || holderWindow.on) {
-      const entry = this.holders.claim(lo, hi, nowMs);
-      this.holder = entry;
-      if (entry >= 0 && rate.on) wait = rate.take(entry, nowMs);
-      if (wait > 0) return this.refuse(anonymous ? Layer.ADDRESS_RATE : Layer.HOLDER_RATE, wait);
-      if (entry >= 0 && holderWindow.on) wait = holderWindow.waitMs(entry, nowMs);
-      if (wait > 0) return this.refuse(Layer.HOLDER_WINDOW, wait);
-    }
     if (pairWindow.on) {
       this.pair = this.pairs.claim(mix(lo ^ skuHi), mix(hi ^ skuLo), nowMs);
       if (this.pair >= 0) wait = pairWindow.waitMs(this.pair, nowMs);
       if (wait > 0) return this.refuse(Layer.HOLDER_WINDOW, wait);
     }
-    if (skuWindow.on) {
+    if (skuWindow.on && !this.sieve.passes(skuLo, nowMs)) {
       this.sku = this.skus.claim(skuLo, skuHi, nowMs);
       if (this.sku >= 0) wait = skuWindow.waitMs(this.sku, nowMs);
       if (wait > 0) return this.refuse(Layer.SKU_WINDOW, wait);
@@ -133,6 +188,8 @@ export class RateLimits {
     return layer;
   }
 }
+
+const MANY = 2 ** 30;
 
 /** Can be handed to a thread as it is. */
 export interface RateMemory {

@@ -93,10 +93,21 @@ export class SlidingWindow {
     } else this.begin(entry, nowMs);
   }
 
-  private join(entry: number, nowMs: number): void {
+  /** How many more would fit in at the time at which one was counted last, and be told so without a look at anything. */
+  left(entry: number): number {
+    return (this.ease - (this.i32[entry + Head.SUM] as number)) | 0;
+  }
+
+  /** Counts another at the same time, one of those left. */
+  countAnother(entry: number): void {
     const { i32 } = this;
     i32[entry + Head.SUM] = (i32[entry + Head.SUM] as number) + 1;
     i32[entry + Head.NEWEST_COUNT] = (i32[entry + Head.NEWEST_COUNT] as number) + 1;
+  }
+
+  private join(entry: number, nowMs: number): void {
+    const { i32 } = this;
+    this.countAnother(entry);
     if (((nowMs - (i32[entry + Head.NEWEST_MS] as number)) | 0) > 0) i32[entry + Head.NEWEST_MS] = nowMs;
   }
 

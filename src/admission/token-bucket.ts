@@ -3,6 +3,8 @@ import { OFF, type RateRule } from './rules.ts';
 
 /** Commands by which a level may be wrong from rounding. */
 const ROUNDING = 1e-6;
+/** Some twelve days: where a rule has become far stricter, a wait would be longer than fits 32 bits. */
+const LONGEST_MS = 2 ** 30;
 
 /**
  * A steady rate with a burst: the generic cell rate algorithm in its form of a continuous-state leaky bucket (ITU-T I.371, annex A), which
@@ -35,10 +37,21 @@ export class TokenBucket {
     const elapsed = ageMs(nowMs, i32[entry + Head.LEVEL_MS] as number);
     const level = Math.max(0, (f64[at] as number) - elapsed * perMs);
     const over = level + 1 - this.burst - ROUNDING;
-    if (over > 0) return Math.ceil(over / perMs);
+    if (over > 0) return Math.min(Math.ceil(over / perMs), LONGEST_MS) | 0;
     f64[at] = level + 1;
     // A front whose clock is behind another's does not turn the time back.
     if (elapsed > 0 || level === 0) i32[entry + Head.LEVEL_MS] = nowMs;
     return 0;
+  }
+
+  /** How many more it would give at the time at which it gave one last. */
+  left(entry: number): number {
+    return (this.burst + ROUNDING - (this.f64[(entry + Head.LEVEL) >> 1] as number)) | 0;
+  }
+
+  /** Takes another token at the same time, one of those left. */
+  takeAnother(entry: number): void {
+    const at = (entry + Head.LEVEL) >> 1;
+    this.f64[at] = (this.f64[at] as number) + 1;
   }
 }
