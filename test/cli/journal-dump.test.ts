@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { possessFileStore } from '../../src/storage/file-store.ts';
 import {
   copyStore,
@@ -6,22 +6,14 @@ import {
   flip,
   journalOf,
   type MadeStore,
-  makeStore,
   runHere,
   SKU,
-  stubSmallTables,
+  useStore,
 } from './store-fixtures.ts';
 
 let made: MadeStore;
-
-beforeAll(async () => {
-  stubSmallTables();
-  made = await makeStore();
-}, 30_000);
-
-afterAll(() => {
-  vi.unstubAllEnvs();
-  made?.remove();
+useStore((store) => {
+  made = store;
 });
 describe('journal dump', () => {
   test('prints a line for each event, oldest first', async () => {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SkuHash, segmentOfHash } from '../../src/base/hash.ts';
 import { connect } from '../../src/client/index.ts';
 import { startHere } from '../fixtures/server.ts';
@@ -8,11 +8,10 @@ import {
   copyStore,
   journalOf,
   type MadeStore,
-  makeStore,
   NEWEST_LSN,
   runHere,
   snapshotsOf,
-  stubSmallTables,
+  useStore,
 } from './store-fixtures.ts';
 
 const SEGMENTS = 3;
@@ -23,15 +22,9 @@ const TABLES = { segments: SEGMENTS, workers: 1, holdsPerSegment: 1024, keysPerS
 
 let made: MadeStore;
 
-beforeAll(async () => {
-  stubSmallTables();
-  made = await makeStore();
+useStore(async (store) => {
+  made = store;
   await trimIdle(made.folder);
-});
-
-afterAll(() => {
-  vi.unstubAllEnvs();
-  made?.remove();
 });
 
 function skuIn(segment: number, skip = 0): string {

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { imageRecords } from '../../src/core/image.ts';
 import { Sku } from '../../src/core/layout.ts';
 import { possessFileStore } from '../../src/storage/file-store.ts';
@@ -23,25 +23,17 @@ import {
   flip,
   journalOf,
   type MadeStore,
-  makeStore,
   NEWEST_LSN,
   OLDER_LSN,
   runHere,
   SKU,
   snapshotFile,
-  stubSmallTables,
+  useStore,
 } from './store-fixtures.ts';
 
 let made: MadeStore;
-
-beforeAll(async () => {
-  stubSmallTables();
-  made = await makeStore();
-});
-
-afterAll(() => {
-  vi.unstubAllEnvs();
-  made?.remove();
+useStore((store) => {
+  made = store;
 });
 
 async function verify(url: string) {

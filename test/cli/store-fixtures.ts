@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { vi } from 'vitest';
+import { afterAll, beforeAll, vi } from 'vitest';
 import { ExitCode, reportFailure } from '../../src/cli/exit.ts';
 import { program } from '../../src/cli/program.ts';
 import { connect } from '../../src/client/index.ts';
@@ -47,7 +47,7 @@ export const NEWEST_LSN = 11;
 export const BOOKS = { skus: 3, openHolds: 2, available: 25, held: 3, sold: 2, total: 30 };
 
 /** Looking through tables of the default size would take most of the tests' time. To be undone with vi.unstubAllEnvs(). */
-export function stubSmallTables(): void {
+function stubSmallTables(): void {
   for (const table of ['HOLDS', 'KEYS', 'HOLDERS']) vi.stubEnv(`HOLDFAST_${table}_PER_SEGMENT`, '1024');
 }
 
@@ -55,7 +55,7 @@ export function stubSmallTables(): void {
  * A store as a server leaves it that ran in this process: of segment 0 two generations of snapshots, at LSN 5 and 11, and one event behind
  * them; two of segment 1, and nothing of segment 2.
  */
-export async function makeStore(): Promise<MadeStore> {
+async function makeStore(): Promise<MadeStore> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-store-'));
   const directory = join(folder, 'data');
   const url = `file:${directory}`;
@@ -173,6 +173,20 @@ export async function runHere(...args: string[]): Promise<Outcome> {
     process.exitCode = before;
     for (const spy of spies) spy.mockRestore();
   }
+}
+
+/** Makes a store with small tables for all tests of a file, tells `use` of it, and takes it away behind the last. */
+export function useStore(use: (made: MadeStore) => void | Promise<void>): void {
+  let made: MadeStore | undefined;
+  beforeAll(async () => {
+    stubSmallTables();
+    made = await makeStore();
+    await use(made);
+  });
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    made?.remove();
+  });
 }
 
 /** A line of `holdfast journal dump --json`. */
