@@ -21,7 +21,7 @@ interface Flags {
   storeIn?: string;
 }
 
-const program = new Command('bench')
+const program = new Command('npm run bench --')
   .description('Measures Holdfast on this machine and prints medians and spreads beside their targets.')
   .option('--json', 'print one JSON object in place of the table')
   .addOption(

@@ -25,7 +25,7 @@ interface Flags {
 
 const NAMES = Object.keys(SIDES) as SideName[];
 
-const program = new Command('bench:peers')
+const program = new Command('npm run bench:peers --')
   .description(
     'Measures Holdfast beside what people use today: Redis, PostgreSQL and a Map in Node, each with the same holds.',
   )

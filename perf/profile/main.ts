@@ -18,6 +18,7 @@ interface Flags {
   live?: true;
   url?: string;
   port?: number;
+  token?: string;
   doctor?: true;
   allocations?: true;
   seconds: number;
@@ -43,7 +44,7 @@ const BEFORE_HEALTH_MS = 4000;
 const JSON_FUNCTIONS = 50;
 
 const names = SCENARIOS.map(({ name }) => name);
-const program = new Command('profile')
+const program = new Command('npm run profile --')
   .description(
     'Profiles every thread of a server: where the time goes as a flame graph (HTML) and as text, how healthy the threads are (--doctor), ' +
       'or where they allocate (--allocations). Starts a server and plays a scenario, or looks at one that runs (--live).',
@@ -52,6 +53,9 @@ const program = new Command('profile')
   .option('--live', 'a server of this machine that runs; nothing is played, and it goes on serving')
   .option('--url <address>', 'its address (default: http://127.0.0.1:7070)')
   .option('--port <number>', 'the same by its port', wholeNumber)
+  .addOption(
+    new Option('--token <token>', 'for one with authentication: of the scope admin').env('HOLDFAST_TOKEN'),
+  )
   .option(
     '--doctor',
     'delays of the event loop, collections of garbage and CPU of every thread, and what to do about them',
@@ -147,12 +151,12 @@ async function take<Kind extends ProfileKind>(
   name: string,
   flags: Omit<Flags, 'html' | 'out' | 'top' | 'json'>,
 ) {
-  const { live, url, port, serve, detailed, ttl, tiny, ...wishes } = flags;
+  const { live, url, port, token, serve, detailed, ttl, tiny, ...wishes } = flags;
   const seconds = tiny ? 0.5 : flags.seconds;
   if (live || url !== undefined || port !== undefined) {
     const address = (url ?? `http://127.0.0.1:${port ?? 7070}`).replace(/\/+$/, '');
     console.error(`Looking at ${address} for ${seconds} s.`);
-    return { report: await askForProfile(address, kind, seconds), label: 'live', load: {} };
+    return { report: await askForProfile(address, kind, seconds, token), label: 'live', load: {} };
   }
   const scenario = SCENARIOS.find((one) => one.name === name);
   if (scenario === undefined) {

@@ -24,7 +24,7 @@ interface Flags {
 const CORES = [4, 8, 16, 32, 64];
 const here = availableParallelism();
 
-const program = new Command('scale')
+const program = new Command('npm run scale --')
   .description(
     'Measures the same holds with 1, 2, … workers as far as the cores of this machine go, and what a command costs each thread, and says what these costs predict for machines with more cores.',
   )

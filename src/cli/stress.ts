@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { words } from '../../perf/flags.ts';
 import type { Comparison } from '../../perf/stress/compare.ts';
-import type { Wishes } from '../../perf/stress/options.ts';
+import { MOST_COMMANDS_PER_FRAME, type Wishes } from '../../perf/stress/options.ts';
 import type { StressResult } from '../../perf/stress/result.ts';
 import { version } from '../base/version.ts';
 import { CliError, ExitCode } from './exit.ts';
@@ -36,7 +36,7 @@ export function stressCommand(): Command {
     .description(
       "Put a scenario's load on a server, tell what it took and how fast, and hold the clients' account against the server's books. " +
         'Without a name, every scenario runs. Exit code 1 when books are off, and when --compare finds anything worse. A server with authentication needs the scope admin and no ' +
-        'limits of rates (rules holderRate, holderWindow, holderSkuWindow: off), or they are what is measured.',
+        'limits of rates (rules holderRate, holderWindow, holderSkuWindow, skuWindow: off), or they are what is measured.',
     )
     .addArgument(
       new Argument('[scenario...]', 'which to run, see --list; with --compare, two files that --json wrote'),
@@ -84,7 +84,7 @@ export function stressCommand(): Command {
         10_000,
       ).conflicts('rate'),
     )
-    .addOption(whole('--commands-per-frame <number>', 'commands in a frame', 1, 1400))
+    .addOption(whole('--commands-per-frame <number>', 'commands in a frame', 1, MOST_COMMANDS_PER_FRAME))
     .addOption(whole('--skus <number>', 'SKUs that are asked for', 1, MOST_SKUS))
     .addOption(
       new Option(

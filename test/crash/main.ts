@@ -22,7 +22,7 @@ interface Flags {
 
 const ROUNDS_A_LINE = 10;
 
-const program = new Command('crash')
+const program = new Command('npm run crash --')
   .description(
     'Kills a real server under load and starts it again, as often as asked, and holds what clients were told against what is there.',
   )

@@ -14,7 +14,9 @@ import type {
   CpuProfile,
   ThreadHealth,
 } from '../../src/profile/profile-report.ts';
+import { startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
+import { issuerAt } from '../fixtures/tokens.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const place = tempDir();
@@ -191,19 +193,47 @@ const clinic = await installClinic().then(
   () => false,
 );
 
-function run(...args: string[]) {
+/** What `npm run profile` runs, to its end. */
+function start(args: readonly string[], env: Record<string, string> = {}) {
   const main = join(root, 'perf/profile/main.ts');
-  const load = ['--connections', '16', '--in-flight', '20', '--serve', '--workers 1 --borrow off'];
-  const done = spawnSync(
+  return spawnSync(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', main, 'hot', '--out', place('profiles'), ...load, ...args],
-    { encoding: 'utf8' },
+    ['--disable-warning=ExperimentalWarning', main, '--out', place('profiles'), ...args],
+    { encoding: 'utf8', env: { ...process.env, ...env } },
   );
+}
+
+/** Of a server of its own, under load. */
+function run(...args: string[]) {
+  const load = ['--connections', '16', '--in-flight', '20', '--serve', '--workers 1 --borrow off'];
+  const done = start(['hot', ...load, ...args]);
   expect(done.status, done.stderr).toBe(0);
   return JSON.parse(done.stdout);
 }
 
 describe('npm run profile', () => {
+  it('looks at a server that runs, which goes on, with a token where it asks for one', async () => {
+    const issuer = issuerAt(place('key.json'));
+    const server = await startServer({ authKeys: issuer.authKeys });
+    try {
+      const live = ['--live', '--port', String(server.port), '--seconds', '0.2', '--no-html', '--json'];
+      const refused = start(live);
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/took no profile: .*token/),
+      ]);
+      const token = await issuer.token('root', { scopes: ['admin'] });
+      const { status, stdout, stderr } = start(live, { HOLDFAST_TOKEN: token });
+      expect(status, stderr).toBe(0);
+      const { threads, directory } = JSON.parse(stdout);
+      expect(threads.map(({ name }: { name: string }) => name)).toContain('shard-0');
+      expect(readdirSync(directory)).toContain('front-0.cpuprofile');
+      expect((await fetch(`${server.httpUrl}/readyz`)).status).toBe(200);
+    } finally {
+      await server.stop();
+    }
+  });
+
   it.skipIf(!clinic)(
     'draws every thread below a root of its own, the project’s functions as application code',
     () => {
