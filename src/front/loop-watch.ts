@@ -1,11 +1,13 @@
 import type { CounterMemory } from '../shard/counters.ts';
 import { ThreadHealth } from '../shard/thread-health.ts';
+import { Rest } from './rest.ts';
 
 const EVERY_MS = 20;
 
 /** Watches the event loop of a front's thread: how late a timer of 20 ms comes is how long a frame that arrives may have to wait. */
 export class LoopWatch {
   private readonly health: ThreadHealth;
+  private readonly rest = new Rest();
   private readonly timer: NodeJS.Timeout;
   private dueMs = performance.now() + EVERY_MS;
 
@@ -26,5 +28,6 @@ export class LoopWatch {
     this.health.heldUp(Math.max(0, now - this.dueMs));
     this.dueMs = now + EVERY_MS;
     this.health.look(now);
+    this.rest.look(now);
   }
 }
