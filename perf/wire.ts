@@ -84,6 +84,7 @@ export interface WireResult {
 /** As scripts/holdfast has it; the echo server gets the same. */
 const NODE_FLAGS = [
   '--max-semi-space-size=64',
+  '--no-memory-reducer',
   '--max-inlined-bytecode-size=2000',
   '--max-inlined-bytecode-size-cumulative=6000',
 ];

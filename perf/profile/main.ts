@@ -37,7 +37,7 @@ interface Flags {
   tiny?: true;
 }
 
-/** What compiling leaves behind is collected once, some seconds after the start. Garbage of the load is what comes then. */
+/** Most of what will be compiled is compiled by then, and allocates no more. Garbage of the load is what comes then. */
 const BEFORE_HEALTH_MS = 4000;
 
 /** With --json, as many functions of each thread as anybody may want. */

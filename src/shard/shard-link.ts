@@ -2,7 +2,7 @@ import { Writer } from '../../protocol/writer.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { CommandQueue } from './command-queue.ts';
 import type { Durability } from './durability.ts';
-import { LANE_NAMES, Lane } from './lanes.ts';
+import { LANE_NAMES, LANES, Lane } from './lanes.ts';
 import { replyProducer } from './link-rings.ts';
 import { Control, controlOf, type EngineMemory } from './memory.ts';
 import { REPLY_RECORD_BYTES } from './records.ts';
@@ -43,13 +43,16 @@ export class ShardLink {
 
   /** Takes the rings' positions from shared memory, for a thread that begins to work on them. */
   refresh(): void {
-    for (const { ring } of this.queues) ring.refresh();
+    const { queues } = this;
+    for (let lane = 0; lane < LANES; lane++) (queues[lane] as CommandQueue).ring.refresh();
     this.replies.refresh();
   }
 
   /** Whether commands wait and can be answered. For who does not hold the lease: reads the positions anew. */
   waiting(): boolean {
-    for (const { ring } of this.queues) {
+    const { queues } = this;
+    for (let lane = 0; lane < LANES; lane++) {
+      const { ring } = queues[lane] as CommandQueue;
       ring.refresh();
       if (!ring.look()) continue;
       this.replies.refresh();
@@ -60,9 +63,10 @@ export class ShardLink {
 
   /** Makes replies visible to the front, and gives the room of their commands back. */
   publish(): void {
+    const { queues } = this;
     this.stamps.publish();
     this.replies.publish();
-    for (const { ring } of this.queues) ring.release();
+    for (let lane = 0; lane < LANES; lane++) (queues[lane] as CommandQueue).ring.release();
   }
 
   /** Notes that a reply was written, and that it leaves when the event ring is durable up to `gate`, if it is gated. */

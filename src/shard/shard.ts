@@ -101,7 +101,8 @@ export class Shard {
   /** Takes the lease for a thread (a Lease value) if it is free. */
   acquire(as: number): boolean {
     if (Atomics.compareExchange(this.control, Control.LEASE, Lease.FREE, as) !== Lease.FREE) return false;
-    for (const link of this.links) link.refresh();
+    const { links } = this;
+    for (let front = 0; front < links.length; front++) (links[front] as ShardLink).refresh();
     this.events?.refresh();
     return true;
   }
@@ -117,12 +118,12 @@ export class Shard {
    * that whoever sees a reply can wait for what it tells.
    */
   publish(): void {
-    const { events } = this;
+    const { events, links } = this;
     if (events?.unpublished) {
       events.publish();
       this.storage?.ring();
     }
-    for (const link of this.links) link.publish();
+    for (let front = 0; front < links.length; front++) (links[front] as ShardLink).publish();
   }
 
   /** Whether a front has a reason to wake for the replies since this was asked last, see ShardLink. */
@@ -132,8 +133,9 @@ export class Shard {
 
   /** Whether commands wait and can be answered. For a shard that does not hold the lease: it reads the rings' positions anew. */
   waiting(): boolean {
-    for (const link of this.links) {
-      if (link.waiting()) return true;
+    const { links } = this;
+    for (let front = 0; front < links.length; front++) {
+      if ((links[front] as ShardLink).waiting()) return true;
     }
     return false;
   }

@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { holdfastServer } from '../../perf/wire.ts';
 import { platformProblem } from '../../scripts/platform.mjs';
 import { root } from './source-files.ts';
 
@@ -63,6 +64,17 @@ describe.each(Object.entries(LAYOUTS))('the launcher in %s', (_name, build) => {
   });
 });
 
+it('has the flags for Node that servers have which benchmarks start', async () => {
+  const child = spawn('/bin/sh', [showing('console.log(JSON.stringify(process.execArgv));')]);
+  const flags: unknown = JSON.parse(await firstLine(child));
+  expect(flags).toEqual(
+    holdfastServer().slice(
+      0,
+      holdfastServer().findIndex((arg) => !arg.startsWith('--')),
+    ),
+  );
+});
+
 describe('the launcher and huge pages', () => {
   const show = `console.log(process.env.GLIBC_TUNABLES ?? 'none');`;
   const TUNABLE = 'glibc.malloc.hugetlb=1';
@@ -90,13 +102,6 @@ describe('the launcher and huge pages', () => {
     const [code] = await once(child, 'close');
     expect([code, errors]).toEqual([2, expect.stringContaining('"maybe"; it can be on or off')]);
   });
-
-  function showing(program: string): string {
-    const folder = mkdtempSync(join(scratch, 'checkout-'));
-    put(join(folder, 'src/cli/main.ts'), program);
-    addPinnedNode(folder);
-    return addLauncher(folder);
-  }
 });
 
 it('says what is missing where there is no Node 22', async () => {
@@ -129,6 +134,14 @@ describe('the check of the platform', () => {
     expect(said).toEqual(problem === undefined ? undefined : expect.stringContaining(problem));
   });
 });
+
+/** A launcher of this program. */
+function showing(program: string): string {
+  const folder = mkdtempSync(join(scratch, 'checkout-'));
+  put(join(folder, 'src/cli/main.ts'), program);
+  addPinnedNode(folder);
+  return addLauncher(folder);
+}
 
 function put(file: string, text: string): void {
   mkdirSync(dirname(file), { recursive: true });
