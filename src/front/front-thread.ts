@@ -6,12 +6,15 @@ import { ProfileBusyError, type ProfileRequest } from '../profile/profile-report
 import { FrontControl, frontControlOf } from '../shard/memory.ts';
 import type { CommandTrace } from '../trace/command-trace.ts';
 import { FrontEnd, type FrontEndHooks, type FrontEndOptions, openAuthenticator } from './front-end.ts';
+import type { TlsFiles } from './listener.ts';
 import type { RulesDesk } from './rules-desk.ts';
 
 /** What a front's thread is asked. */
 export type FrontRequest =
   /** Go by these rules of admission from now on. */
   | { ask: 'rules'; rules: AdmissionRules }
+  /** Give connections from now on the certificate that is in the files now, and say when that is done. */
+  | { ask: 'certificate'; tls: TlsFiles }
   /** Take nothing new, and say when what is under way is answered. */
   | { ask: 'drain'; timeoutMs: number }
   /** Close every connection in order, and end. */
@@ -23,6 +26,8 @@ export type FrontRequest =
 export type FrontReport =
   | { tell: 'ready'; descriptor: number }
   | { tell: 'drained' }
+  /** Who gets sockets from now on, also when it is the one from before for this problem. */
+  | { tell: 'renewed'; descriptor: number; problem: string | undefined }
   /** Asked for a profile, which the main thread takes and sends to the port. */
   | { tell: 'profile'; request: ProfileRequest; answer: MessagePort }
   /** Asked for the rules of admission, which the main thread keeps. */
@@ -71,6 +76,15 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
       setImmediate(() => setImmediate(sayEnded));
     }, LATE_SOCKET_MS);
   };
+  const renew = (tls: TlsFiles): void => {
+    let problem: string | undefined;
+    try {
+      end.sockets.renew(tls);
+    } catch (error) {
+      problem = String(error);
+    }
+    tell({ tell: 'renewed', descriptor: end.sockets.descriptor, problem });
+  };
   const sayEnded = (): void => {
     fold.flush();
     const control = frontControlOf(options.memory, options.front);
@@ -81,10 +95,11 @@ export async function frontThread(options: FrontEndOptions, port: MessagePort): 
   port.on('message', (request: FrontRequest) => {
     if (request.ask === 'drain') void end.drain(request.timeoutMs).then(() => tell({ tell: 'drained' }));
     else if (request.ask === 'rules') end.setRules(request.rules);
+    else if (request.ask === 'certificate') renew(request.tls);
     else if (request.ask === 'close') void end.close().then(leave);
     else leave();
   });
-  tell({ tell: 'ready', descriptor: end.sockets.listener.descriptor });
+  tell({ tell: 'ready', descriptor: end.sockets.descriptor });
 }
 
 /** Asks the main thread for something, and for an answer to a port of its own. */

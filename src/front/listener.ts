@@ -4,12 +4,15 @@ import uWS from 'uWebSockets.js';
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
+  /** When the certificate's time is over, ms since the epoch. */
+  readonly untilMs: number;
 }
 
 /** An app of uWebSockets.js with the address that it listens on. */
 export class Listener {
   readonly app: uWS.TemplatedApp;
   private socket: uWS.us_listen_socket | undefined;
+  private dealtTo: readonly number[] = [];
 
   constructor(tls: TlsFiles | undefined) {
     this.app = tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
@@ -40,12 +43,16 @@ export class Listener {
   }
 
   /**
-   * Deals out the sockets that come from now on, in turn, to this one and those of other threads, which must live as long as this one
-   * listens.
+   * Deals out the sockets that come from now on, in turn, to the apps of these descriptors, of this thread or others, in place of those
+   * before. This one is among them only if it is named. They must live as long as this one listens.
    */
-  shareWith(descriptors: readonly number[]): void {
+  dealTo(descriptors: readonly number[]): void {
     const app = childrenOf(this.app);
-    for (const descriptor of [this.descriptor, ...descriptors]) app.addChildAppDescriptor(descriptor);
+    const before = this.dealtTo;
+    // In this order, so that there is always somebody to take a socket.
+    for (const one of descriptors) if (!before.includes(one)) app.addChildAppDescriptor(one);
+    for (const one of before) if (!descriptors.includes(one)) app.removeChildAppDescriptor(one);
+    this.dealtTo = descriptors;
   }
 
   /** Takes no new connections from now on. */
@@ -66,6 +73,7 @@ export class Listener {
 interface Children {
   getDescriptor(): number;
   addChildAppDescriptor(descriptor: number): void;
+  removeChildAppDescriptor(descriptor: number): void;
 }
 
 function childrenOf(app: uWS.TemplatedApp): Children {

@@ -50,12 +50,15 @@ const PATH = '/v1/ws';
 
 /**
  * WebSocket and HTTP on one port, by uWebSockets.js. Belongs to the thread that made it. One listens; those of other threads get
- * their sockets from it, see shareWith().
+ * their sockets from it, see renew().
  */
 export class SocketServer {
   private readonly options: SocketServerOptions;
   private readonly main: Listener;
   private admin: Listener | undefined;
+  /** Those that got their sockets from the two, one after the other: each has a certificate of its own. */
+  private readonly renewed: Listener[] = [];
+  private current: Listener;
   private readonly sockets = new Set<Socket>();
   private readonly heldBytes = new HeldBytes();
   private readonly ticks: NodeJS.Timeout;
@@ -63,7 +66,19 @@ export class SocketServer {
   constructor(options: SocketServerOptions) {
     this.options = options;
     this.main = new Listener(options.tls);
-    const { app } = this.main;
+    this.current = this.main;
+    this.route(this.main.app);
+    const { front, log } = options;
+    const watch = new GateWatch(front.gate, front.number, log);
+    this.ticks = setInterval(() => {
+      front.tick();
+      watch.look();
+    }, TICK_MS);
+    this.ticks.unref();
+  }
+
+  private route(app: uWS.TemplatedApp): void {
+    const { options } = this;
     app.filter((res, change) => options.lobby.enter(res, change as number));
     app.ws<Client>(PATH, {
       // Compression would cost more than all else together, on messages that are too short to gain by it.
@@ -81,27 +96,50 @@ export class SocketServer {
     routeStock(app, options);
     if (!options.adminApart) routeAdmin(app, options);
     routeHealth(app, options);
-    const { front, log } = options;
-    const watch = new GateWatch(front.gate, front.number, log);
-    this.ticks = setInterval(() => {
-      front.tick();
-      watch.look();
-    }, TICK_MS);
-    this.ticks.unref();
   }
 
-  /** The app that listens, or gets its sockets from one that does. */
+  private routeForAdmin(app: uWS.TemplatedApp): void {
+    app.filter((res, change) => this.options.lobby.enter(res, change as number));
+    routeAdmin(app, this.options);
+    routeHealth(app, this.options);
+  }
+
+  /** The app that listens, if this is the server that does. */
   get listener(): Listener {
     return this.main;
+  }
+
+  /** The app that takes sockets, for the one that listens. */
+  get descriptor(): number {
+    return this.current.descriptor;
+  }
+
+  /**
+   * Connections to come get the certificate that is in the files now, those that there are keep theirs: uWebSockets.js reads it once for an
+   * app, so there is a further app, to which whoever listens has to deal its sockets by its descriptor. The apps before stay, as nothing
+   * tells when their last connection is gone; each takes some 100 KB.
+   */
+  renew(tls: TlsFiles): void {
+    const next = new Listener(tls);
+    this.route(next.app);
+    this.renewed.push(next);
+    this.current = next;
+  }
+
+  /** The same of the port for administration, with its sockets. */
+  renewAdmin(tls: TlsFiles): void {
+    if (this.admin === undefined) return;
+    const next = new Listener(tls);
+    this.routeForAdmin(next.app);
+    this.renewed.push(next);
+    this.admin.dealTo([next.descriptor]);
   }
 
   /** Serves what only who runs the server asks for, and nothing else, on a port of its own. Resolves to the port. */
   async listenForAdmin(host: string, port: number, tls: TlsFiles | undefined): Promise<number> {
     const admin = new Listener(tls);
     this.admin = admin;
-    admin.app.filter((res, change) => this.options.lobby.enter(res, change as number));
-    routeAdmin(admin.app, this.options);
-    routeHealth(admin.app, this.options);
+    this.routeForAdmin(admin.app);
     return await admin.listen(host, port);
   }
 
@@ -121,6 +159,7 @@ export class SocketServer {
     clearInterval(this.ticks);
     this.main.destroy();
     this.admin?.destroy();
+    for (const listener of this.renewed) listener.destroy();
   }
 
   private open(socket: Socket): void {

@@ -87,6 +87,21 @@ export const EVENTS = {
     ['guards', 'state'],
   ),
   'commands-refused': row('info', 'commands are refused', ['front', 'layer'], ['layer']),
+  // The certificate.
+  'certificate-read': row(
+    'info',
+    'connections from now on get another certificate',
+    ['path', 'until'],
+    [],
+    EACH,
+  ),
+  'certificate-refused': row(
+    'error',
+    'the certificate or its key has changed and cannot be used, and the one from before stays',
+    ['path', 'detail'],
+    [],
+    EACH,
+  ),
   // Workers.
   'worker-died': row(
     'error',

@@ -112,6 +112,8 @@ export class Collector {
     this.addEvents(text);
     this.addThreads(text);
     addProcess(text);
+    const untilMs = this.server[ServerCell.CERTIFICATE_UNTIL] as number;
+    if (untilMs > 0) text.add(F.certificateUntil, [], untilMs / 1000);
     text.add(F.startTime, [], (this.server[ServerCell.STARTED_AT] as number) / 1000);
     return text.end();
   }

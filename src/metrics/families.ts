@@ -183,6 +183,11 @@ export const FAMILIES = {
   cpu: counter('process_cpu_seconds', [], 'CPU time of the process.'),
   memory: gauge('process_resident_memory_bytes', [], 'Memory of the process that is in RAM.'),
   descriptors: gauge('process_open_fds', [], 'Open file descriptors.'),
+  certificateUntil: gauge(
+    'holdfast_certificate_expiry_timestamp_seconds',
+    [],
+    'When the time of the certificate is over, seconds since the epoch. Only with TLS.',
+  ),
   startTime: gauge('process_start_time_seconds', [], 'Start of the process, seconds since the epoch.'),
 } as const satisfies Record<string, Family>;
 

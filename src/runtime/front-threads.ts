@@ -2,6 +2,7 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import type { AdmissionRules } from '../admission/rules.ts';
 import type { FrontEndHooks, FrontEndOptions } from '../front/front-end.ts';
 import type { FrontReport, FrontRequest, MainAnswer } from '../front/front-thread.ts';
+import type { TlsFiles } from '../front/listener.ts';
 import type { Log } from '../log/events.ts';
 import { ProfileBusyError } from '../profile/profile-report.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
@@ -60,6 +61,26 @@ export class FrontThreads {
 
   setRules(rules: AdmissionRules): void {
     for (const { thread } of this.running) ask(thread, { ask: 'rules', rules });
+  }
+
+  /**
+   * Has every front give connections to come the certificate that is in the files now. Resolves to their socket servers' descriptors. Rejects
+   * when one cannot, with the others as before for whoever deals out sockets.
+   */
+  async renew(tls: TlsFiles): Promise<number[]> {
+    const told = await Promise.all(
+      this.running.map(({ thread, ended }) => {
+        const renewed = reported(thread, 'renewed');
+        ask(thread, { ask: 'certificate', tls });
+        return Promise.race([renewed, ended, after(LATE_MS)]);
+      }),
+    );
+    return told.map((report, i) => {
+      const { front } = this.running[i] as Running;
+      const problem = report === undefined ? 'it does not answer' : report.problem;
+      if (report === undefined || problem !== undefined) throw new Error(`front ${front}: ${problem}`);
+      return report.descriptor;
+    });
   }
 
   /** No more commands are taken. Resolves when those under way are answered, or after `timeoutMs`. */

@@ -7,6 +7,7 @@ import { version } from '../base/version.ts';
 import { segmentBytes } from '../core/layout.ts';
 import { allocateArrivals } from '../front/arrivals.ts';
 import { FrontEnd, type FrontEndOptions, openAuthenticator } from '../front/front-end.ts';
+import type { TlsFiles } from '../front/listener.ts';
 import type { Log } from '../log/events.ts';
 import { countingLog } from '../metrics/event-counts.ts';
 import type { ProfileRequest } from '../profile/profile-report.ts';
@@ -15,6 +16,7 @@ import { ServerCell, serverCounters } from '../shard/counters.ts';
 import { allocateEngine, Control, type EngineMemory, type EngineOptions } from '../shard/memory.ts';
 import { StoreError } from '../storage/store.ts';
 import { commandSpans } from '../trace/spans.ts';
+import { Certificates } from './certificates.ts';
 import { accessText, authOf } from './door-settings.ts';
 import { Durable } from './durable.ts';
 import { ServerExit } from './exit-codes.ts';
@@ -119,7 +121,12 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     ...(stored && { events: { ringBytes: settings.eventRingBytes, gated: settings.ack !== 'memory' } }),
   });
   const log = countingLog(memory.counters, write);
-  serverCounters(memory.counters)[ServerCell.STARTED_AT] = Date.now() - process.uptime() * 1000;
+  const counters = serverCounters(memory.counters);
+  counters[ServerCell.STARTED_AT] = Date.now() - process.uptime() * 1000;
+  const noteCertificate = ({ untilMs }: TlsFiles): void => {
+    counters[ServerCell.CERTIFICATE_UNTIL] = untilMs;
+  };
+  if (tls !== undefined) noteCertificate(tls);
   const exported = await exportOf(settings, log);
   const traced = commandSpans();
   const durable = stored ? await Durable.start(settings, memory, { ...hooks, log, onHopeless }) : undefined;
@@ -201,7 +208,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     if (settings.adminPort >= 0)
       adminPort = await sockets.listenForAdmin(settings.adminHost, settings.adminPort, adminTls);
     port = await sockets.listener.listen(settings.host, settings.port);
-    if (descriptors.length > 0) sockets.listener.shareWith(descriptors);
+    if (descriptors.length > 0) sockets.listener.dealTo([sockets.descriptor, ...descriptors]);
   } catch (error) {
     end.destroy();
     await further.close();
@@ -211,6 +218,13 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     throw error;
   }
 
+  const renew = async (next: TlsFiles): Promise<void> => {
+    const others = await further.renew(next);
+    sockets.renew(next);
+    sockets.listener.dealTo([sockets.descriptor, ...others]);
+    if (adminTls !== undefined) sockets.renewAdmin(next);
+    noteCertificate(next);
+  };
   const secure = tls === undefined ? '' : 's';
   const url = `ws${secure}://${authorityOf(settings.host, port)}/v1/ws`;
   log({
@@ -226,6 +240,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     tookMs: Math.round(performance.now() - startedMs),
   });
   rules.watch();
+  const certificates = tls && (await Certificates.watch({ tls, log, apply: renew }));
   if (auth === undefined && settings.dangerouslyLetEverybodyIn)
     log({ event: 'unguarded', host: settings.host });
   let stopping = false;
@@ -235,7 +250,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     const fromMs = performance.now();
     const deadline = fromMs + stopTimeoutMs;
     log({ event: 'stopping' });
-    await Promise.all([profiler.stop(), rules.stop()]);
+    await Promise.all([profiler.stop(), rules.stop(), certificates?.stop()]);
     await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;

@@ -32,7 +32,7 @@ export function tlsOf(cert: string, key: string, nowMs = Date.now()): TlsFiles |
       `The certificate in ${cert} is valid from ${certificate.validFrom} on. Is the clock right?`,
     );
   }
-  return { cert, key };
+  return { cert, key, untilMs: to };
 }
 
 function parsed<T>(path: string, what: string, parse: (pem: Buffer) => T): T {

@@ -132,6 +132,8 @@ export const ServerCell = {
   SNAPSHOTS_AT: 0,
   /** When the process started, ms since the epoch by the wall clock: one reading for all who are asked. */
   STARTED_AT: 1,
+  /** When the time of the certificate is over, ms since the epoch, or 0 without one. A reading. */
+  CERTIFICATE_UNTIL: 2,
   /** How often what the log tells has happened, see event-counts.ts. */
   EVENTS: 16,
   CELLS: 128,

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request as plain } from 'node:http';
 import { get, request } from 'node:https';
@@ -8,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../src/runtime/server.ts';
 import type { Settings } from '../../src/runtime/settings.ts';
 import { tlsOf } from '../../src/runtime/tls.ts';
+import { makeCertificate } from '../fixtures/certificate.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { ASKS_FOR_TOKENS, bearer, tokenFor } from '../fixtures/secret-tokens.ts';
 import { startHere } from '../fixtures/server.ts';
@@ -17,8 +17,7 @@ let server: RunningServer | undefined;
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'holdfast-tls-'));
-  certificate('now', 1);
-  certificate('other', 1);
+  for (const name of ['now', 'other']) makeCertificate(file(name), 1);
 });
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -29,14 +28,6 @@ afterEach(async () => {
 });
 
 const file = (name: string) => join(directory, name);
-
-/** A certificate for this machine that vouches for itself, and its key. */
-function certificate(name: string, days: number): void {
-  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', String(days)];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const files = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`)];
-  execFileSync('openssl', ['req', '-x509', ...made, ...names, ...files], { stdio: 'ignore' });
-}
 
 async function start(settings: Partial<Settings>): Promise<RunningServer> {
   server = await startHere(settings);
