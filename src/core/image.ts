@@ -6,6 +6,7 @@ import {
   Hold,
   Holder,
   Key,
+  KeyState,
   LOOSE,
   layoutSegment,
   PILE_STRIDE,
@@ -22,11 +23,11 @@ import type { SegmentTables } from './segment-tables.ts';
  *     word 0  version of the image, which stands for the layout of all records
  *     word 1  number of the segment
  *     word 2  words of the whole image
- *     word 16 on: header | SKU records | hold records | key entries | holder entries, each as in the segment's memory
+ *     word 16 on: header | SKU records | hold records | key states | key entries | holder entries, each as in the segment's memory
  *
  * What depends on capacities or is quicker made anew is not in it: index, chains, free lists, wheel.
  */
-const IMAGE_VERSION = 1;
+const IMAGE_VERSION = 2;
 const ImageHead = { VERSION: 0, SEGMENT: 1, WORDS: 2, HEADER: 16 } as const;
 const RECORDS = ImageHead.HEADER + Header.WORDS;
 
@@ -188,6 +189,7 @@ function tables(segment: SegmentTables): { start: number; words: number }[] {
   return [
     { start: layout.skus, words: (i32[Header.SKU_COUNT] as number) * Sku.WORDS },
     { start: layout.holds, words: (i32[Header.FRESH_HOLD] as number) * Hold.WORDS },
+    { start: layout.keyStates, words: (i32[Header.KEY_FRESH] as number) * KeyState.WORDS },
     { start: layout.keys, words: (i32[Header.KEY_FRESH] as number) * Key.WORDS },
     { start: layout.holders, words: (i32[Header.HOLDER_FRESH] as number) * Holder.WORDS },
   ];
@@ -300,7 +302,7 @@ function keysInUse(segment: SegmentTables, say: (what: string) => never): Uint8A
     if (!isLink(next, inUse.length)) say('the queue of keys leads nowhere');
     mark(next - 1);
     last = next;
-    next = i32[keys.at(next - 1) + Key.QUEUE] as number;
+    next = keys.behind(next - 1);
   }
   if (i32[Header.KEY_TAIL] !== last) say('the queue of keys ends elsewhere than at its tail');
   return inUse;

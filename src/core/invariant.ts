@@ -4,7 +4,6 @@ import {
   FINE_BUCKETS,
   Header,
   Hold,
-  Key,
   LOOSE,
   layoutSegment,
   PILE_STRIDE,
@@ -250,7 +249,7 @@ function checkKeys(segment: SegmentTables, say: (what: string) => void): void {
   let entry = i32[Header.KEY_HEAD] as number;
   while (entry !== 0 && waiting <= keys.count) {
     waiting++;
-    entry = i32[keys.at(entry - 1) + Key.QUEUE] as number;
+    entry = keys.behind(entry - 1);
   }
   if (ofOpen + waiting !== keys.count) {
     say(`${ofOpen} open holds have a key and ${waiting} keys wait, and ${keys.count} are counted`);

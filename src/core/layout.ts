@@ -4,7 +4,7 @@ import { assert } from '../base/assert.ts';
 /**
  * Where everything lies in a segment's one SharedArrayBuffer. All offsets are in 32-bit words.
  *
- *     header | SKU index | SKU records | hold records | wheel | keys: buckets, entries | holders: buckets, entries
+ *     header | SKU index | SKU records | hold records | wheel | keys: buckets, states, entries | holders: buckets, entries
  *
  * Zeroed memory is a valid empty segment: links hold slot + 1, so that 0 means none. The kernel commits a page
  * when it is first touched, so capacity that is never used costs address space only.
@@ -52,7 +52,7 @@ export const Header = {
   KEY_COUNT: 10,
   KEY_HEAD: 11,
   KEY_TAIL: 12,
-  /** Buckets that the keys' chains have grown by, and the holders'. */
+  /** Buckets that the index of keys has grown by, and the holders' chains. */
   KEY_GROWN: 13,
   HOLDER_FREE: 14,
   HOLDER_FRESH: 15,
@@ -131,6 +131,7 @@ export const Hold = {
   WORDS: 16,
 } as const;
 
+/** What an idempotency key's answer was: written once, and read when the key comes again. */
 export const Key = {
   PRINT: 0,
   QUANTITY: 4,
@@ -138,11 +139,23 @@ export const Key = {
   HOLD_LO: 6,
   HOLD_HI: 7,
   EXPIRES_F64: 4,
-  FORGET_F64: 5,
-  CHAIN: 12,
-  QUEUE: 13,
-  WORDS: 16,
+  WORDS: 10,
 } as const;
+/** The rest of a key, which its life changes: apart, so that four of them lie on a cache line. */
+export const KeyState = {
+  /** First word of the print. */
+  HASH: 0,
+  /** The next in the queue of those that wait to be forgotten, or of free ones, as entry + 1; KEY_OPEN while the hold is open. */
+  QUEUE: 1,
+  /** When the hold ended: low 32 bits of the time in ms. */
+  ENDED: 2,
+  /** The next for which there was no place in the bucket, as entry + 1. */
+  OVERFLOW: 3,
+  WORDS: 4,
+} as const;
+export const KEY_OPEN = -1;
+/** More make the index of keys grow, so that a bucket of a cache line is a third full on average. */
+export const KEYS_PER_BUCKET = 5;
 
 export const Holder = { SKU: 0, LO: 1, HI: 2, UNITS: 3, CHAIN: 4, WORDS: 6 } as const;
 
@@ -153,7 +166,9 @@ export const EPOCH_MS = TICK_MS * EPOCH_TICKS;
 export const FINE_BUCKETS = 2 * EPOCH_TICKS;
 export const COARSE_BUCKETS = powerOfTwo(Math.ceil(MAX_HOLD_LIFE_MS / EPOCH_MS) + 2);
 
-const ENTRIES_PER_BUCKET = 4;
+const HOLDERS_PER_BUCKET = 4;
+/** A bucket of keys is a cache line. */
+export const BUCKET_WORDS = 16;
 
 export interface SegmentLayout {
   readonly skuIndex: number;
@@ -162,7 +177,7 @@ export interface SegmentLayout {
   /** Head and tail words of every bucket, fine ones first. */
   readonly wheel: number;
   readonly keyBuckets: number;
-  readonly keyMask: number;
+  readonly keyStates: number;
   readonly keys: number;
   readonly holderBuckets: number;
   readonly holderMask: number;
@@ -181,16 +196,16 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
     return start;
   };
   const indexSlots = powerOfTwo(options.skus * 2);
+  const keyBuckets = powerOfTwo(options.keys / KEYS_PER_BUCKET);
   // In a full table four share a bucket.
-  const keySlots = powerOfTwo(options.keys / ENTRIES_PER_BUCKET);
-  const holderSlots = powerOfTwo(options.holders / ENTRIES_PER_BUCKET);
+  const holderSlots = powerOfTwo(options.holders / HOLDERS_PER_BUCKET);
   const layout = {
     skuIndex: take(indexSlots),
     skus: take(options.skus * Sku.WORDS),
     holds: take(options.holds * Hold.WORDS),
     wheel: take((FINE_BUCKETS + COARSE_BUCKETS) * 2),
-    keyBuckets: take(keySlots),
-    keyMask: keySlots - 1,
+    keyBuckets: take(keyBuckets * BUCKET_WORDS),
+    keyStates: take(options.keys * KeyState.WORDS),
     keys: take(options.keys * Key.WORDS),
     holderBuckets: take(holderSlots),
     holderMask: holderSlots - 1,

@@ -37,7 +37,7 @@ export class ReplayError extends Error {
  * The expiry wheel is left alone until finish() builds it, for it would only be turned in vain: expiry follows from the events.
  * Until then nothing but apply() may be done to the segment; after a ReplayError it is of no use. apply() allocates nothing.
  *
- * Idempotency keys are forgotten when their time has come and the room is needed, which is later than live. Apart from that, replay
+ * Idempotency keys are forgotten when others come, which may be later than live. Apart from that, replay
  * leaves the tables as live execution did, to the order of slots in their queues.
  */
 export class Replayer extends SegmentState {
@@ -190,6 +190,8 @@ export class Replayer extends SegmentState {
       if (!this.keys.isRetired(known)) this.fail('a new key, found that of an open hold');
       this.keys.forgetThrough(known);
     }
+    // More than one for each that comes, so that no more are kept than live.
+    this.keys.forget(2);
     if (this.keys.full()) {
       const { keys, keyRetentionMs } = this.options;
       this.fail(

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { HoldState } from '../../protocol/ops.ts';
-import { Header, Hold, Holder, Key, layoutSegment, Sku } from '../../src/core/layout.ts';
+import { Header, Hold, Holder, Key, KeyState, layoutSegment, Sku } from '../../src/core/layout.ts';
 import type { Segment } from '../../src/core/segment.ts';
 
 /** A segment's state as plain objects, without anything that depends on its capacities or on where an entry happens to lie. */
@@ -68,14 +68,14 @@ function describeHolders(segment: Segment): Record<string, number> {
 
 /** Every key, by looking it up; those of ended holds with the time to forget them. */
 function describeKeys(segment: Segment): Map<string, { what: unknown[]; over: boolean }> {
-  const { i32, f64 } = segment.memory;
+  const { i32 } = segment.memory;
   const { holds, keys } = segment;
   const entries: number[] = [];
   for (let slot = 0; slot < holds.used; slot++) {
     const key = i32[holds.at(slot) + Hold.KEY_ENTRY] as number;
     if (holds.state(slot) === HoldState.HELD && key >= 0) entries.push(key);
   }
-  for (let next = i32[Header.KEY_HEAD]; next !== 0; next = i32[keys.at(next - 1) + Key.QUEUE]) {
+  for (let next = i32[Header.KEY_HEAD]; next !== 0; next = keys.behind(next - 1)) {
     entries.push(next - 1);
   }
   return new Map(
@@ -83,8 +83,7 @@ function describeKeys(segment: Segment): Map<string, { what: unknown[]; over: bo
       const at = keys.at(entry);
       const [p0, p1, p2, p3] = i32.subarray(at, at + 4);
       if (keys.findAgain(p0, p1, p2, p3) !== entry) throw new Error(`key ${entry} is not found`);
-      const forgetAt = f64[at / 2 + Key.FORGET_F64];
-      const over = forgetAt !== 0 && forgetAt <= f64[Header.NOW_F64];
+      const over = keys.isRetired(entry) && keys.isOver(entry);
       return [`${p0} ${p1} ${p2} ${p3}`, { what: describeKey(segment, entry), over }];
     }),
   );
@@ -93,8 +92,8 @@ function describeKeys(segment: Segment): Map<string, { what: unknown[]; over: bo
 function describeKey(segment: Segment, entry: number): unknown[] {
   const { i32, f64 } = segment.memory;
   const at = segment.keys.at(entry);
-  const times = f64.subarray(at / 2 + Key.EXPIRES_F64, at / 2 + Key.FORGET_F64 + 1);
-  return [...i32.subarray(at, at + Key.HOLD_HI + 1), ...times];
+  const ended = segment.keys.isRetired(entry) ? i32[segment.keys.stateAt(entry) + KeyState.ENDED] : 'open';
+  return [...i32.subarray(at, at + Key.HOLD_HI + 1), f64[at / 2 + Key.EXPIRES_F64], ended];
 }
 
 type Keys = ReturnType<typeof describeKeys>;

@@ -81,7 +81,7 @@ describe('an image', () => {
     const segment = tell();
     const image = imageOf(segment);
     expect(imageInfo(image)).toEqual({
-      version: 1,
+      version: 2,
       segment: 3,
       words: image.length,
       lsn: segment.lsn,
@@ -152,9 +152,9 @@ describe('an image', () => {
     const image = imageOf(tell());
     expect(() => restoreImage(makeSegment({ number: 4 }), image)).toThrow('it is of segment 3');
     expect(() => restoreImage(tell(), image)).toThrow('segment 3 is not empty');
-    image[0] = 2;
+    image[0] = 3;
     expect(() => restoreImage(makeSegment(), image)).toThrow(
-      'the image has version 2, and this program reads 1',
+      'the image has version 3, and this program reads 2',
     );
   });
 });

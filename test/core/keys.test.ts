@@ -110,6 +110,24 @@ describe('an idempotency key', () => {
     `);
   });
 
+  it.each([
+    ['32 bits', 2 ** 32],
+    ['31 bits', 2 ** 31],
+  ])('is kept its time also where the low %s of the clock begin anew', (_name, period) => {
+    const begin = Math.ceil(T0 / period) * period;
+    const caller = new EncodedCaller(makeSegment({ keyRetentionMs: 1000 }));
+    caller.send([Op.STOCK, 'pen', StockMode.TOTAL, 10], begin - 600);
+    const hold = [Op.HOLD, 'pen', 1, 100, 'k'] as const;
+    const first = caller.send([...hold], begin - 600);
+    expect(caller.segment.advance(begin - 400, 100)).toBe(1);
+    for (const at of [begin - 1, begin, begin + 599]) {
+      expect(caller.segment.advance(at, 100)).toBe(0);
+      expect(caller.send([...hold], at)).toEqual(first);
+    }
+    expect(caller.segment.advance(begin + 600, 100)).toBe(1);
+    expect(caller.send([...hold], begin + 600)).not.toEqual(first);
+  });
+
   it('that is full of time gives its place to a new one without being asked', () => {
     bothWays({ keys: 2, keyRetentionMs: 1000 }).play(`
         0 | STOCK pen total 10      | OK 10 0 0 10

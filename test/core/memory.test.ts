@@ -104,8 +104,9 @@ describe('the memory of a segment', () => {
     fc.assert(
       fc.property(fc.record({ skus: counts, holds: counts, keys: counts, holders: counts }), (capacity) => {
         const layout = layoutSegment({ ...DEFAULT_SEGMENT_OPTIONS, ...capacity });
-        const { skuIndex, skus, holds, wheel, keyBuckets, keys, holderBuckets, holders, bytes } = layout;
-        const starts = [skuIndex, skus, holds, wheel, keyBuckets, keys, holderBuckets, holders];
+        const { skuIndex, skus, holds, wheel, keyBuckets, keyStates, keys, holderBuckets, holders, bytes } =
+          layout;
+        const starts = [skuIndex, skus, holds, wheel, keyBuckets, keyStates, keys, holderBuckets, holders];
         expect(starts).toEqual([...starts].sort((a, b) => a - b));
         expect(new Set(starts.map((start) => start % 16)).size).toBe(1);
         expect(holders * 4 + capacity.holders * 24).toBeLessThanOrEqual(bytes);

@@ -1,7 +1,7 @@
 import { CommandPeek } from '../../protocol/command.ts';
 import { Cursor } from '../../protocol/cursor.ts';
 import { HoldState } from '../../protocol/ops.ts';
-import { Header, Hold, Key, Sku } from '../../src/core/layout.ts';
+import { Header, Hold, KeyState, Sku } from '../../src/core/layout.ts';
 import type { Segment } from '../../src/core/segment.ts';
 import type { Connection } from '../../src/front/connections.ts';
 import type { CommandQueue } from '../../src/shard/command-queue.ts';
@@ -21,6 +21,9 @@ export interface KnownBad extends Mutation {
 type Inside = any;
 // biome-ignore lint/suspicious/noExplicitAny: as above
 type Method = (...args: any[]) => any;
+
+/** Further back than any key is kept, and less than half of what 32 bits of a time tell apart. */
+const LONG_AGO_MS = 2 ** 30;
 
 /** Engines that do wrong on purpose. Those that say `unseen: ['model']` are to be found out by what the clients know alone. */
 export const KNOWN_BAD: readonly KnownBad[] = [
@@ -189,7 +192,7 @@ export const KNOWN_BAD: readonly KnownBad[] = [
     ...inSegments((segment) => {
       replaceAny(segment.keys, 'retire', (retire, entry: number, ...rest) => {
         retire(entry, ...rest);
-        segment.memory.f64[segment.keys.at(entry) / 2 + Key.FORGET_F64] = 0;
+        segment.memory.i32[segment.keys.stateAt(entry) + KeyState.ENDED] -= LONG_AGO_MS;
       });
     }),
   },
