@@ -101,8 +101,9 @@ export function limitsOf(report: Report): Limit[] {
     ['journal of a hold without', durable?.journal.keyless.bytesPerHold, 64, 'bytes'],
     ['start from snapshots', durable?.start.startMs, 3000, 'ms'],
     ...overloadsOf(report).flatMap(
-      ({ name, acceptedP99Ms, settlingRefused, oversold, leaked, lost }): LimitRow[] => [
+      ({ name, acceptedP99Ms, beside, settlingRefused, oversold, leaked, lost }): LimitRow[] => [
         [`overload ${name}, p99 of what is accepted`, acceptedP99Ms, 50, 'ms'],
+        [`overload ${name}, p99 of buyers beside it`, beside.acceptedP99Ms, 50, 'ms'],
         [`overload ${name}, confirms refused for load`, settlingRefused, 0, 'commands'],
         [`overload ${name}, oversold, leaked or lost`, oversold + leaked + lost, 0, 'units'],
       ],
@@ -198,9 +199,11 @@ function overloadsOf({ overload }: Report) {
 function overloadRow(figures: Overload & Pick<Watched, 'trusted'>): string[] {
   const { name, offeredPerSecond, acceptedPerSecond, sustainablePerSecond, unansweredShare, trusted } =
     figures;
+  const { timesSent, beside } = figures;
   const notes = [
-    `of ${grouped(offeredPerSecond)} offered; sustainable ${grouped(sustainablePerSecond)}`,
+    `of ${grouped(offeredPerSecond)} offered, ${timesSent} × sent; sustainable ${grouped(sustainablePerSecond)}`,
     `accepted p50 ${figures.acceptedP50Ms} ms, p99 ${figures.acceptedP99Ms} ms`,
+    `buyers beside it ${beside.acceptedPerSecond} of ${beside.offeredPerSecond}, p50 ${beside.acceptedP50Ms} ms, p99 ${beside.acceptedP99Ms} ms`,
     `refused ${grouped(figures.refusedPerSecond)}/s`,
     `${grouped(figures.settled)} confirms and releases, ${grouped(figures.settlingRefused)} refused`,
     ...(unansweredShare > 0.01 ? [`${percent(unansweredShare)} not answered in time`] : []),

@@ -46,6 +46,14 @@ export const PROCESSOR: SetUp = {
   stream: { connections: 40, framesInFlight: 2, commandsPerFrame: 400 },
 };
 
+/** Buyers who come one command a frame, beside the flood and from a generator that keeps up: what the server does to a client, and the flood's own sockets do not. */
+export interface Beside {
+  readonly offeredPerSecond: number;
+  readonly acceptedPerSecond: number;
+  readonly acceptedP50Ms: number;
+  readonly acceptedP99Ms: number;
+}
+
 /** Of one set-up. Rates are commands a second, latencies ms since a command was due. */
 export interface Overload {
   readonly name: string;
@@ -55,12 +63,15 @@ export interface Overload {
   readonly offeredPerSecond: number;
   /** Of what was offered, what the generator could not send, or got no answer to. */
   readonly unansweredShare: number;
+  /** What the generator did send, over sustainablePerSecond: less than `times` where it has too little of the cores that it shares with the server. */
+  readonly timesSent: number;
   readonly acceptedPerSecond: number;
   readonly refusedPerSecond: number;
   /** acceptedPerSecond over sustainablePerSecond. */
   readonly goodput: number;
   readonly acceptedP50Ms: number;
   readonly acceptedP99Ms: number;
+  readonly beside: Beside;
   /** CONFIRMs and RELEASEs that were sent, and those that were refused for load. */
   readonly settled: number;
   readonly settlingRefused: number;
@@ -75,6 +86,7 @@ export interface Overload {
 export const OVERLOAD_TIMES = 10;
 const THINK_MS = [20, 200] as const;
 const TTL_MS = 500;
+const BUYERS: Stream = { connections: 100, ratePerSecond: 2000, commandsPerFrame: 1, ttlMs: TTL_MS };
 const CHECKOUT: NonNullable<Stream['checkout']> = { confirm: 0.3, release: 0.2, thinkMs: THINK_MS };
 
 /** Finds what a server takes, and then offers many times as much. Rejects when a run could not be made, not when it ends badly. */
@@ -104,7 +116,11 @@ async function overload(setUp: SetUp, options: OverloadOptions): Promise<Overloa
     const closed = await play('closed', own);
     const { framesInFlight: _, ...open } = own;
     const ratePerSecond = closed.acceptedPerSecond * options.times;
-    return figures(setUp.name, what, closed, await play('open', { ...open, ratePerSecond }));
+    const [flood, beside] = await Promise.all([
+      play('open', { ...open, ratePerSecond }),
+      play('beside', { ...BUYERS, checkout: CHECKOUT }),
+    ]);
+    return figures(name, what, closed, flood, beside);
   } finally {
     await target.stop();
   }
@@ -124,26 +140,44 @@ function scenarioOf(name: string, stream: Stream, { seconds, warmUpSeconds }: Ov
   };
 }
 
-function figures(name: string, what: string, closed: StressResult, open: StressResult): Overload {
+function figures(
+  name: string,
+  what: string,
+  closed: StressResult,
+  open: StressResult,
+  beside: StressResult,
+): Overload {
+  const runs = [closed, open, beside];
+  const sum = (pick: (run: StressResult) => number): number =>
+    runs.reduce((total, run) => total + pick(run), 0);
   const { acceptedLatencyMs, counts, offeredPerSecond, acceptedPerSecond } = open;
   const answered = acceptedPerSecond + open.refusedPerSecond;
+  const offered = open.series.reduce((total, point) => total + point.offered, 0);
+  const sentShare = 1 - (counts.notSent ?? 0) / offered;
   return {
     name,
     what,
     sustainablePerSecond: closed.acceptedPerSecond,
     offeredPerSecond,
+    timesSent: rounded((offeredPerSecond * sentShare) / closed.acceptedPerSecond),
     unansweredShare: rounded(Math.max(0, 1 - answered / offeredPerSecond)),
     acceptedPerSecond,
     refusedPerSecond: open.refusedPerSecond,
     goodput: rounded(acceptedPerSecond / closed.acceptedPerSecond),
     acceptedP50Ms: rounded(acceptedLatencyMs?.p50 ?? 0),
     acceptedP99Ms: rounded(acceptedLatencyMs?.p99 ?? 0),
-    settled: counts.settled ?? 0,
-    settlingRefused: (closed.counts.settlingRefused ?? 0) + (counts.settlingRefused ?? 0),
+    beside: {
+      offeredPerSecond: beside.offeredPerSecond,
+      acceptedPerSecond: beside.acceptedPerSecond,
+      acceptedP50Ms: rounded(beside.acceptedLatencyMs?.p50 ?? 0),
+      acceptedP99Ms: rounded(beside.acceptedLatencyMs?.p99 ?? 0),
+    },
+    settled: sum((run) => run.counts.settled ?? 0),
+    settlingRefused: sum((run) => run.counts.settlingRefused ?? 0),
     refusedBy: open.refusedBy,
-    oversold: closed.oversold + open.oversold,
-    leaked: closed.leaked + open.leaked,
-    lost: closed.lost + open.lost,
+    oversold: sum((run) => run.oversold),
+    leaked: sum((run) => run.leaked),
+    lost: sum((run) => run.lost),
     bottleneck: open.bottleneck,
   };
 }

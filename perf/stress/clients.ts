@@ -124,7 +124,12 @@ export class Clients {
 
   /** Nobody asks for a hold any more. What is due by then and cannot be sent stays offered. */
   stop(atMs: number): void {
-    for (const group of this.groups) if (group.rate > 0 && group.isOn(atMs)) this.sendDue(group, atMs);
+    for (const group of this.groups) {
+      if (group.rate === 0) continue;
+      if (group.isOn(atMs)) this.sendDue(group, atMs);
+      const notSent = group.offered - group.sent;
+      if (notSent >= group.stream.commandsPerFrame) this.count('notSent', notSent);
+    }
     this.stopped = true;
   }
 

@@ -359,6 +359,7 @@ const EVERY_FIGURE = {
     setUps: [SLOW_STORE, PROCESSOR].map((setUp) => ({
       ...setUp,
       ...{ goodput: 1, acceptedP99Ms: 1, settlingRefused: 0, oversold: 0, leaked: 0, lost: 0 },
+      beside: { acceptedP99Ms: 1 },
     })),
   },
 } as unknown as Parameters<typeof targetsOf>[0];

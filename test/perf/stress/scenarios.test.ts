@@ -7,7 +7,7 @@ import { Merger } from '../../../perf/stress/merger.ts';
 import type { Period } from '../../../perf/stress/meter.ts';
 import { tailored } from '../../../perf/stress/options.ts';
 import { runScenario } from '../../../perf/stress/run.ts';
-import type { Scenario } from '../../../perf/stress/scenario.ts';
+import type { Scenario, Stream } from '../../../perf/stress/scenario.ts';
 import { findTarget, type Target } from '../../../perf/stress/target.ts';
 import traffic from '../../../perf/stress/traffic.ts';
 import { holdfastServer } from '../../../perf/wire.ts';
@@ -115,6 +115,21 @@ describe('a server that stands still for a while', () => {
       const { unanswered, series } = await run(open, target, 300);
       expect(unanswered).toBe(100);
       expect(series.reduce((sum, { offered }) => sum + offered, 0)).toBe(200);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('leaves commands unsent when more is due than can be under way', async () => {
+    const standIn = fileURLToPath(new URL('../fixtures/stand-in.ts', import.meta.url));
+    const server = await ServerProcess.start('stand-in', [standIn, JSON.stringify({ muteAfterFrames: 1 })]);
+    const [stream] = open.streams as [Stream];
+    try {
+      const target = await findTarget(await server.port);
+      const rush = { ...stream, commandsPerFrame: 400, ratePerSecond: 4_000_000 };
+      const { counts, unanswered } = await run({ ...open, streams: [rush] }, target, 100);
+      expect(counts.notSent).toBeGreaterThan(1_000_000);
+      expect(counts.notSent).toBeLessThan(unanswered);
     } finally {
       await server.stop();
     }
