@@ -10,6 +10,8 @@ export default defineConfig({
     teardownTimeout: 60_000,
     // What is polled for comes soon; on a busy machine a second is not always enough.
     expect: { poll: { timeout: 60_000 } },
+    // Tests that may run beside each other mostly wait.
+    maxConcurrency: 20,
     // A test that is left focused would hide all others.
     allowOnly: false,
   },

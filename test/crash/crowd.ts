@@ -18,7 +18,7 @@ const TTL_MS = [20, 4000] as const;
 const FRAME = 200;
 const CLOCK_READINGS = 5;
 /** Units of an expired hold come back within this time even on a busy machine. */
-const GRACE_MS = 10_000;
+const GRACE_MS = 60_000;
 
 /** Twenty-four SKUs: one that everybody wants and hardly anybody gets, some with limits, the others with plenty. */
 export function planSkus(): SkuPlan[] {

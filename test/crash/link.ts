@@ -5,7 +5,7 @@ import type { Answer } from './hold-states.ts';
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number' });
 
-const CONNECT_MS = 10_000;
+const CONNECT_MS = 120_000;
 
 /** Called once for each command: with its answer, or with null when the connection ended before there was one. */
 export type OnAnswer = (answer: Answer | null) => void;

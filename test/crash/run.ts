@@ -52,13 +52,13 @@ export interface CrashReport {
 
 const SHOPPERS = 6;
 /** A failpoint that has not struck after so much load will not. */
-const FAILPOINT_MS = 20_000;
+const FAILPOINT_MS = 120_000;
 /** The server's exit code when its store has failed. */
 const EXIT_STORE = 74;
 /** A process that does not end after a signal within this time hangs. */
-const END_MS = 30_000;
+const END_MS = 180_000;
 /** A server that has not answered an audit by then never will. */
-const ANSWER_MS = 60_000;
+const ANSWER_MS = 300_000;
 /** Clients pause for milliseconds, not for as long as this. */
 const UNDER_WAY_MS = 500;
 
@@ -327,7 +327,7 @@ class CrashRun {
   }
 
   private async endsSoon(server: ServerProcess): Promise<boolean> {
-    await Promise.race([server.ended, sleep(2000)]);
+    await Promise.race([server.ended, sleep(60_000)]);
     return !server.running;
   }
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /** A start that takes longer has failed. */
-const START_MS = 60_000;
+const START_MS = 300_000;
 const MOST_ERRORS = 8192;
 
 /** Retention is short, so that a run meets its end; and long enough for several starts of the server. */

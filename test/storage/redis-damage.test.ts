@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crc32c } from '../../src/storage/crc32c.ts';
 import { noRedis, type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { EventMaker } from './events.ts';
-import { bySegment, openWriter, possess, readAll, SEGMENTS } from './redis-places.ts';
+import { bySegment, commitAtLast, openWriter, possess, readAll, SEGMENTS } from './redis-places.ts';
 
 type Entry = { id: string; bytes: Buffer; checksum?: string };
 
@@ -56,7 +56,7 @@ describe.skipIf(noRedis !== undefined)(
       for (let group = 0; group < GROUPS; group++) {
         const lot = maker.make(1, EVENTS);
         writer.add(lot, 0, lot.length);
-        await writer.commit();
+        await commitAtLast(writer);
       }
       written = (await readAll(possession))[1];
       expect(written).toHaveLength(GROUPS * EVENTS);

@@ -118,12 +118,10 @@ describe.skipIf(noRedis !== undefined)(
 
     it('is away while Redis is stopped, and heals, with the late commands carried out as well', async () => {
       add(1);
-      await open.writer.commit();
+      await commitAtLast(open.writer);
       redis.pause();
-      const resumed = sleep(2500).then(() => redis.resume());
       add(2);
-      const refusals = await commitAtLast(open.writer);
-      await resumed;
+      const refusals = await commitAtLast(open.writer, () => redis.resume());
       expect(refusals[0]).toBe('AWAY');
       add(3);
       await commitAtLast(open.writer);
@@ -142,7 +140,7 @@ describe.skipIf(noRedis !== undefined)(
     it('teaches Redis its scripts again', async () => {
       for (let turn = 0; turn < 6; turn++) {
         add(turn);
-        await open.writer.commit();
+        await commitAtLast(open.writer);
         await redis.client.script('FLUSH');
       }
       await expectAll();
@@ -150,13 +148,13 @@ describe.skipIf(noRedis !== undefined)(
 
     it('is full when Redis is, and carries on when there is room', async () => {
       add(1);
-      await open.writer.commit();
+      await commitAtLast(open.writer);
       await redis.client.config('SET', 'maxmemory', '1mb', 'maxmemory-policy', 'noeviction');
       add(2);
       await expect(open.writer.commit()).rejects.toMatchObject({ code: 'FULL', retryable: true });
       await expect(open.writer.commit()).rejects.toMatchObject({ code: 'FULL' });
       await redis.client.config('SET', 'maxmemory', '0');
-      await open.writer.commit();
+      await commitAtLast(open.writer);
       await expectAll();
     });
 
@@ -181,7 +179,7 @@ describe.skipIf(noRedis !== undefined)(
     it.each(losses)('never begins anew in silence when Redis lost %s', async (_, lose) => {
       for (const turn of [3, 7]) {
         add(turn);
-        await open.writer.commit();
+        await commitAtLast(open.writer);
       }
       await lose(`faults-${runs - 1}`);
       add(3);

@@ -87,7 +87,7 @@ describe.skipIf(noRedis !== undefined)(
       const old = await openWriter(first);
       const maker = new EventMaker(SEGMENTS);
       const written = addLot(old.writer, maker, 3);
-      await old.writer.commit();
+      await commitAtLast(old.writer);
       const oldSnapshots = old.store.snapshots(first.identity);
       const kept = await oldSnapshots.write(0, 1, new Uint8Array([1]));
       await lapse();
@@ -103,7 +103,7 @@ describe.skipIf(noRedis !== undefined)(
 
       const fresh = await openWriter(second, maker.lsns);
       written.push(...addLot(fresh.writer, maker, 6));
-      await fresh.writer.commit();
+      await commitAtLast(fresh.writer);
       expect(await readAll(second)).toEqual(bySegment(written));
       await Promise.all([old.store.close(), fresh.store.close(), first.release(), second.release()]);
     });
@@ -136,7 +136,7 @@ describe.skipIf(noRedis !== undefined)(
         const own = new EventMaker(SEGMENTS, heads);
         const fresh = await openWriter(second, heads);
         const added = addLot(fresh.writer, own, 11);
-        await fresh.writer.commit();
+        await commitAtLast(fresh.writer);
         Object.assign(proxy.faults, { sliceBytes: 0, delayMs: 0 });
         const ended = await outcome;
 
@@ -189,7 +189,7 @@ describe.skipIf(noRedis !== undefined)(
       const { writer, store } = await openWriter(first);
       const maker = new EventMaker(SEGMENTS);
       addLot(writer, maker, 3);
-      await writer.commit();
+      await commitAtLast(writer);
       await store.close();
       await expect(openWriter(first)).rejects.toMatchObject({ code: 'CORRUPT' });
       await first.release();

@@ -4,7 +4,7 @@ import { openRedisStore } from '../../src/storage/redis-store.ts';
 import { noRedis, type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { startProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 import { EventMaker } from './events.ts';
-import { addLot, bySegment, openWriter, possess, readAll } from './redis-places.ts';
+import { addLot, bySegment, commitAtLast, openWriter, possess, readAll } from './redis-places.ts';
 import { describeStore } from './store-suite.ts';
 
 describe.skipIf(noRedis !== undefined)(`Redis${noRedis === undefined ? '' : `: ${noRedis}`}`, () => {
@@ -43,7 +43,7 @@ describe.skipIf(noRedis !== undefined)(`Redis${noRedis === undefined ? '' : `: $
       possessions.map(async (possession, i) => {
         const { writer, store } = await openWriter(possession);
         const events = addLot(writer, new EventMaker(4), i * 7 + 2);
-        await writer.commit();
+        await commitAtLast(writer);
         const snapshots = store.snapshots(possession.identity);
         await snapshots.write(0, i + 1, new Uint8Array([i]));
         await store.close();

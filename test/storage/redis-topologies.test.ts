@@ -40,7 +40,7 @@ describe.skipIf(noRedis !== undefined)(
         const { writer, store } = await openWriter(possession, maker.lsns.slice());
         for (let turn = 0; turn < 8; turn++) {
           written.push(...addLot(writer, maker, turn));
-          await writer.commit();
+          await commitAtLast(writer);
         }
         expect(await readAll(possession)).toEqual(bySegment(written));
         const snapshots = store.snapshots(possession.identity);
@@ -221,7 +221,7 @@ async function failOver(sentinel: RedisServer, replica: RedisServer): Promise<vo
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let look = 0; look < 1000; look++) {
+  for (let look = 0; look < 5000; look++) {
     if (await holds().catch(() => false)) return;
     await sleep(20);
   }

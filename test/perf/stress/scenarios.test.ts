@@ -11,13 +11,14 @@ import type { Scenario, Stream } from '../../../perf/stress/scenario.ts';
 import { findTarget, type Target } from '../../../perf/stress/target.ts';
 import traffic from '../../../perf/stress/traffic.ts';
 import { holdfastServer } from '../../../perf/wire.ts';
+import { longEnough } from '../../fixtures/long-enough.ts';
 
 const RIGHT = { oversold: 0, leaked: 0, lost: 0, problems: [] };
 const SMALL = ['--segments', '4', '--workers', '2', '--store', 'none', '--ack', 'memory'];
 
 let runs = 0;
 
-function run(scenario: Scenario, target: Target, drainMs = 5000) {
+function run(scenario: Scenario, target: Target, drainMs = 60_000) {
   return runScenario({
     scenario,
     target,
@@ -109,15 +110,20 @@ describe('a server that stands still for a while', () => {
 
   it('leaves commands unanswered that it never answers', async () => {
     const standIn = fileURLToPath(new URL('../fixtures/stand-in.ts', import.meta.url));
-    const server = await ServerProcess.start('stand-in', [standIn, JSON.stringify({ muteAfterFrames: 100 })]);
-    try {
-      const target = await findTarget(await server.port);
-      const { unanswered, series } = await run(open, target, 300);
-      expect(unanswered).toBe(100);
-      expect(series.reduce((sum, { offered }) => sum + offered, 0)).toBe(200);
-    } finally {
-      await server.stop();
-    }
+    await longEnough(300, async (drainMs) => {
+      const server = await ServerProcess.start('stand-in', [
+        standIn,
+        JSON.stringify({ muteAfterFrames: 100 }),
+      ]);
+      try {
+        const target = await findTarget(await server.port);
+        const { unanswered, series } = await run(open, target, drainMs);
+        expect(unanswered).toBe(100);
+        expect(series.reduce((sum, { offered }) => sum + offered, 0)).toBe(200);
+      } finally {
+        await server.stop();
+      }
+    });
   });
 
   it('leaves commands unsent when more is due than can be under way', async () => {
@@ -156,7 +162,7 @@ describe('a server that stands still for a while', () => {
           popularity: 'uniform',
           streams: open.streams,
         },
-        ...{ thread: 0, seed: 1, lengthMs: 500, drainMs: 5000, periodMs: 250, aheadMs: 0 },
+        ...{ thread: 0, seed: 1, lengthMs: 500, drainMs: 60_000, periodMs: 250, aheadMs: 0 },
         ...{ originMs: Date.now(), spanMs: 10_000, told: port2 },
       });
       // The last periods are on their way.
