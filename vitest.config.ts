@@ -10,7 +10,9 @@ export default defineConfig({
     teardownTimeout: 60_000,
     // What is polled for comes soon; on a busy machine a second is not always enough.
     expect: { poll: { timeout: 60_000 } },
-    // Tests that may run beside each other mostly wait.
+    // Most of what they do is waiting: one file less than there are cores, as vitest has it, leaves half of two cores idle.
+    maxWorkers: '100%',
+    // Of one file.
     maxConcurrency: 20,
     // A test that is left focused would hide all others.
     allowOnly: false,

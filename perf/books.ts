@@ -9,7 +9,7 @@ export interface Books {
   readonly total: number;
 }
 
-const INSPECT_MS = 20_000;
+const INSPECT_MS = 60_000;
 const POLL_MS = 50;
 
 /**

@@ -59,14 +59,14 @@ export interface ExpiryResult {
 
 const UNITS_PER_SKU = 1_000_000_000;
 const WARM_UP_MS = 500;
-const DRAIN_MS = 2_000;
+const DRAIN_MS = 20_000;
 const AVALANCHE_SKUS = 8;
 const AVALANCHE_SEGMENTS = 8;
 /** Time for placing the holds that end at once: a part that does not depend on their number, and one that does. */
 const PLACE_MS = 1_000;
 const PLACED_PER_MS = 100;
 /** After the last deadline everything has to be back within this, however late the expiry. */
-const BOOKS_MS = 5_000;
+const BOOKS_MS = 20_000;
 const STUCK_MS = 60_000;
 
 /** How late holds end under load, and how long others wait while very many end at once. Over real sockets. */

@@ -22,7 +22,7 @@ export interface ReadyLine {
 
 /** A store with much in it takes its time on a busy machine. */
 const READY_MS = 60_000;
-const STOP_MS = 15_000;
+const STOP_MS = 60_000;
 const KEPT_ERROR_CHARS = 8_000;
 
 /**

@@ -23,7 +23,7 @@ export interface Purchases {
 }
 
 /** Longest that somebody who wants to buy keeps trying. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Buyers by the SDK, as a shop has them: each comes once, holds what it wants, pays and goes. For a thread of its own. */
 export async function buy({ port, tokens, sku, units, seconds, ttlMs }: BuyersTask): Promise<Purchases> {

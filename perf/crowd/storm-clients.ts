@@ -23,7 +23,7 @@ export interface StormRound {
 }
 
 const TICK_MS = 10;
-const ANSWER_MS = 15_000;
+const ANSWER_MS = 60_000;
 
 /**
  * A storm: so many clients connect within some seconds, each places a hold and is answered; then all connections break at once, and all

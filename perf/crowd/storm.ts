@@ -40,7 +40,7 @@ export interface StormResult {
 
 const TTL_MS = 200;
 const LOOK_MS = 50;
-const BACK_MS = 20_000;
+const BACK_MS = 60_000;
 /** A server at rest gives back what a crowd has left, and takes a moment for it. */
 const REST_MS = 2000;
 const MOST_REST_MS = 10_000;

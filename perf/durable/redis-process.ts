@@ -11,7 +11,7 @@ export type Fsync = 'always' | 'everysec';
 export type Appending = Fsync | 'off';
 type Settings = Readonly<Record<string, string>>;
 
-const START_MS = 10_000;
+const START_MS = 60_000;
 
 /** Why there are no figures with Redis on this machine; undefined where there can be. */
 export function whyNoRedis(): string | undefined {

@@ -10,7 +10,7 @@ export interface ConnectionOptions {
   readonly answers: Answers;
 }
 
-const HANDSHAKE_MS = 10_000;
+const HANDSHAKE_MS = 60_000;
 
 // All connections of a thread read into this one buffer: a read is handled to its end before the next one begins.
 const READ_BYTES = 65_536;

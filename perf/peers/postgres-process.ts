@@ -14,8 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freePort } from '../free-port.ts';
 
-const START_MS = 30_000;
-const STOP_MS = 10_000;
+const START_MS = 120_000;
+const STOP_MS = 60_000;
 /** Where Debian keeps the programs of each version, none of them on the PATH. */
 const DEBIAN_ROOT = '/usr/lib/postgresql';
 const SUPERUSER = 'postgres';

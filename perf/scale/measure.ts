@@ -77,7 +77,7 @@ export const SHAPES: readonly Pick<
 
 /** CPU times are read so long after the warm-up and before the end: then the load is steady. */
 const MARGIN_SHARE = 0.1;
-const STAGES_MS = 5_000;
+const STAGES_MS = 60_000;
 
 /** One run's figures. */
 interface Sample {

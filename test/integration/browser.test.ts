@@ -166,6 +166,7 @@ async function openShop(): Promise<Shop> {
   try {
     browser = await launchChromium();
     const page = await browser.newPage();
+    page.setDefaultTimeout(120_000);
     await page.goto(site.url);
     await page.waitForFunction(() => 'load' in globalThis);
     return { page, server, close };

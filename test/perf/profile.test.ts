@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,6 +14,7 @@ import type {
   CpuProfile,
   ThreadHealth,
 } from '../../src/profile/profile-report.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 import { startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
 import { issuerAt } from '../fixtures/tokens.ts';
@@ -194,19 +195,29 @@ const clinic = await installClinic().then(
 );
 
 /** What `npm run profile` runs, to its end. */
-function start(args: readonly string[], env: Record<string, string> = {}) {
+function start(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
   const main = join(root, 'perf/profile/main.ts');
-  return spawnSync(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', main, '--out', place('profiles'), ...args],
-    { encoding: 'utf8', env: { ...process.env, ...env } },
-  );
+  const node = ['--disable-warning=ExperimentalWarning', main, '--out', place('profiles'), ...args];
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      node,
+      { env: { ...process.env, ...env } },
+      (_error, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }),
+    );
+  });
+}
+
+interface Outcome {
+  status: number | null;
+  stdout: string;
+  stderr: string;
 }
 
 /** Of a server of its own, under load. */
-function run(...args: string[]) {
+async function run(...args: string[]) {
   const load = ['--connections', '16', '--in-flight', '20', '--serve', '--workers 1 --borrow off'];
-  const done = start(['hot', ...load, ...args]);
+  const done = await start(['hot', ...load, ...args]);
   expect(done.status, done.stderr).toBe(0);
   return JSON.parse(done.stdout);
 }
@@ -217,13 +228,13 @@ describe('npm run profile', () => {
     const server = await startServer({ authKeys: issuer.authKeys });
     try {
       const live = ['--live', '--port', String(server.port), '--seconds', '0.2', '--no-html', '--json'];
-      const refused = start(live);
+      const refused = await start(live);
       expect([refused.status, refused.stderr]).toEqual([
         1,
         expect.stringMatching(/took no profile: .*token/),
       ]);
       const token = await issuer.token('root', { scopes: ['admin'] });
-      const { status, stdout, stderr } = start(live, { HOLDFAST_TOKEN: token });
+      const { status, stdout, stderr } = await start(live, { HOLDFAST_TOKEN: token });
       expect(status, stderr).toBe(0);
       const { threads, directory } = JSON.parse(stdout);
       expect(threads.map(({ name }: { name: string }) => name)).toContain('shard-0');
@@ -236,42 +247,50 @@ describe('npm run profile', () => {
 
   it.skipIf(!clinic)(
     'draws every thread below a root of its own, the project’s functions as application code',
-    () => {
-      const { flameGraph, threads, directory } = run('--seconds', '1', '--detailed', '--json');
-      expect(threads.map(({ name }: { name: string }) => name)).toEqual(Object.keys(HOT));
-      const tree = treeIn(readFileSync(flameGraph, 'utf8'));
-      expect(tree.children.map(({ functionName }) => functionName).sort()).toEqual(Object.keys(HOT).sort());
-      for (const thread of tree.children) {
-        const categories = new Map<string, string>();
-        collect(thread, categories);
-        for (const names of HOT[thread.functionName as string]) {
-          const found = names.filter((name) => categories.has(name));
-          expect(found, `${thread.functionName}: ${names} of ${[...categories.keys()]}`).not.toEqual([]);
-          expect(found.map((name) => categories.get(name))).toEqual(found.map(() => 'app'));
-        }
-      }
-      const files = readdirSync(directory);
-      expect(files).toEqual(
-        expect.arrayContaining([
-          'front-0.cpuprofile',
-          'shard-0.cpuprofile',
-          'storage.cpuprofile',
-          'summary.txt',
-        ]),
-      );
-    },
-    60_000,
+    // On a busy machine a thread may be seen in fewer of its functions within a second.
+    () => longEnough(1000, draws),
+    600_000,
   );
 
-  it('tells the garbage of workers under load', () => {
-    const { garbage, verdicts, threads } = run('--doctor', '--tiny', '--json');
+  async function draws(ms: number): Promise<void> {
+    const { flameGraph, threads, directory } = await run(
+      '--seconds',
+      String(Math.min(ms, 16_000) / 1000),
+      '--detailed',
+      '--json',
+    );
+    expect(threads.map(({ name }: { name: string }) => name)).toEqual(Object.keys(HOT));
+    const tree = treeIn(readFileSync(flameGraph, 'utf8'));
+    expect(tree.children.map(({ functionName }) => functionName).sort()).toEqual(Object.keys(HOT).sort());
+    for (const thread of tree.children) {
+      const categories = new Map<string, string>();
+      collect(thread, categories);
+      for (const names of HOT[thread.functionName as string]) {
+        const found = names.filter((name) => categories.has(name));
+        expect(found, `${thread.functionName}: ${names} of ${[...categories.keys()]}`).not.toEqual([]);
+        expect(found.map((name) => categories.get(name))).toEqual(found.map(() => 'app'));
+      }
+    }
+    const files = readdirSync(directory);
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'front-0.cpuprofile',
+        'shard-0.cpuprofile',
+        'storage.cpuprofile',
+        'summary.txt',
+      ]),
+    );
+  }
+
+  it('tells the garbage of workers under load', async () => {
+    const { garbage, verdicts, threads } = await run('--doctor', '--tiny', '--json');
     expect(Object.keys(garbage)).toEqual(['shard-0']);
     expect(garbage['shard-0'].commands).toBeGreaterThan(100);
     expect(verdicts.length).toBeGreaterThanOrEqual(threads.length);
   });
 
-  it('tells who allocates', () => {
-    const { threads, directory } = run('--allocations', '--tiny', '--json');
+  it('tells who allocates', async () => {
+    const { threads, directory } = await run('--allocations', '--tiny', '--json');
     expect(threads.map(({ name }: { name: string }) => name)).toEqual(Object.keys(HOT));
     expect(threads[0].bytes).toBeGreaterThan(0);
     expect(readdirSync(directory)).toContain('front-0.heapprofile');

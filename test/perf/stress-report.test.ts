@@ -154,6 +154,7 @@ describe('the report in a browser', () => {
       const file = join(directory, 'report.html');
       writeFileSync(file, renderPage([stressResult(), stressResult({ scenario: HOSTILE, stages: [] })]));
       const page = await browser.newPage({ colorScheme });
+      page.setDefaultTimeout(120_000);
       const [said, requests]: [string[], string[]] = [[], []];
       page.on('console', (message) => said.push(message.text()));
       page.on('pageerror', (error) => said.push(String(error)));
