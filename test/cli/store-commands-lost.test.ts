@@ -42,7 +42,7 @@ async function trimIdle(folder: string): Promise<void> {
   const directory = join(folder, 'trimmed');
   const settings = { store: `file:${directory}`, ...TABLES, journalFileBytes: 65_536, snapshotPeriodMs: 20 };
   const server = await startHere({ ...settings, ack: 'sync' });
-  const client = await connect(server.url, { holder: 'alice' });
+  const client = await connect(server.url, { holder: 'alice', timeoutMs: 60_000 });
   await client.stock({ sku: skuIn(IDLE), total: 10 });
   const hold = await client.hold({ sku: skuIn(IDLE), quantity: 4, ttl: 3_600_000 });
   await hold.confirm();

@@ -66,7 +66,7 @@ async function makeStore(): Promise<MadeStore> {
   keepGenerations(directory);
   // No round of snapshots comes due in this run.
   const second = await startHere({ ...settings, ack: 'sync' });
-  const client = await connect(second.url, { holder: 'bob' });
+  const client = await connect(second.url, { holder: 'bob', timeoutMs: 60_000 });
   const last = await client.hold({ sku: SKU, ttl: 3_600_000 });
   await client.close();
   await second.stop();
@@ -75,7 +75,7 @@ async function makeStore(): Promise<MadeStore> {
 }
 
 async function trade(url: string, directory: string): Promise<Omit<Holds, 'last'>> {
-  const client = await connect(url, { holder: 'alice' });
+  const client = await connect(url, { holder: 'alice', timeoutMs: 60_000 });
   await client.stock({ sku: SKU, total: 20, maxPerHolder: 10 });
   for (const sku of FILLERS) await client.stock({ sku, total: 5 });
   const confirmed = await client.hold({ sku: SKU, quantity: 3, ttl: 3_600_000, key: 'order-1' });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Client, connect } from '../../src/client/index.ts';
+import { type Client, type ConnectOptions, connect as connectOnce } from '../../src/client/index.ts';
 import { longEnough } from '../fixtures/long-enough.ts';
 import { type ServerProcess, startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
@@ -7,6 +7,8 @@ import { issuerAt } from '../fixtures/tokens.ts';
 
 const path = tempDir();
 const issuer = issuerAt(path('key.json'));
+/** As patient as tests are. */
+const connect = (url: string, options: ConnectOptions) => connectOnce(url, { timeoutMs: 60_000, ...options });
 let server: ServerProcess;
 let admin: Client;
 
