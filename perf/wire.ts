@@ -110,7 +110,7 @@ export const BOOKS_MS = 6_000;
 /** A load that takes so much longer than it was to take is given up. */
 export const STUCK_MS = 60_000;
 /** A server that broke its connections has so long to be seen ending. */
-const BLAME_MS = 500;
+const BLAME_MS = 10_000;
 
 /**
  * Throughput over real sockets: Holdfast and a plain echo server under the same load, in turns. Both servers and the

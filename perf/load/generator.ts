@@ -235,6 +235,7 @@ function isSingle(load: Load): boolean {
 }
 
 export function percentiles(histogram: Histogram): Latency {
-  const at = (percentile: number) => histogram.getValueAtPercentile(percentile);
+  // A percentile is the upper end of a bucket, the largest value is itself.
+  const at = (percentile: number) => Math.min(histogram.getValueAtPercentile(percentile), histogram.maxValue);
   return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: histogram.maxValue };
 }

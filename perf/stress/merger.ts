@@ -133,7 +133,9 @@ function decode(histogram: string): Histogram {
 
 function latencyOf(histogram: Histogram): LatencyMs | null {
   if (histogram.totalCount === 0) return null;
-  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
+  // A percentile is the upper end of a bucket, the largest value is itself.
+  const at = (percentile: number): number =>
+    Math.min(histogram.getValueAtPercentile(percentile), histogram.maxValue) / 1000;
   const [p50, p90, p99, p999, p9999] = [50, 90, 99, 99.9, 99.99].map(at) as [
     number,
     number,
