@@ -43,7 +43,7 @@ const LOOK_MS = 50;
 const BACK_MS = 60_000;
 /** A server at rest gives back what a crowd has left, and takes a moment for it. */
 const REST_MS = 2000;
-const MOST_REST_MS = 10_000;
+const MOST_REST_MS = 60_000;
 /** Tables and buffers that were touched for the first time stay, and code that was compiled: what the storms may leave, all in all. */
 const KEPT_MB = 24;
 
