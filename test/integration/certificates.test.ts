@@ -13,7 +13,7 @@ import { tempDir } from '../fixtures/temp-dir.ts';
 
 const file = tempDir();
 let server: RunningServer | undefined;
-const WAIT = { timeout: 15_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 beforeAll(() => {
   for (const name of ['first', 'second']) makeCertificate(file(name), 1);
