@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../perf/free-port.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -77,11 +78,9 @@ export async function fakeServer(routes: Record<string, Answer>) {
   return { url: `http://127.0.0.1:${port}`, port, seen, close, [Symbol.asyncDispose]: close };
 }
 
-/** An address at which nothing listens: the port was free a moment ago. */
+/** An address at which nothing listens. */
 export async function deadUrl(): Promise<string> {
-  const server = await fakeServer({});
-  await server.close();
-  return server.url;
+  return `http://127.0.0.1:${await freePort()}`;
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
