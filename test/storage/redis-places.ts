@@ -58,7 +58,7 @@ export async function commitAtLast(
   const refusals: string[] = [];
   for (;;) {
     try {
-      await commitAtLast(writer);
+      await writer.commit();
       return refusals;
     } catch (error) {
       const { code, retryable } = error as { code: string; retryable?: boolean };
