@@ -90,12 +90,20 @@ export class Authenticator {
     return identity;
   }
 
+  /** What is wrong with a token whatever its signature: its form, or an algorithm that is not allowed. Undefined for nothing. */
+  flawOf(token: string): AuthError | undefined {
+    try {
+      this.readAllowed(token);
+      return undefined;
+    } catch (error) {
+      if (error instanceof AuthError) return error;
+      throw error;
+    }
+  }
+
   /** The payload of a token whose signature holds, whatever it claims. Rejects with AuthError. */
   async verifySignature(token: string): Promise<{ header: TokenHeader; payload: Uint8Array }> {
-    const header = readHeader(token);
-    if (!this.options.algorithms.includes(header.algorithm)) {
-      throw new AuthError(AuthReason.MALFORMED, `The algorithm ${header.algorithm} is not allowed here.`);
-    }
+    const header = this.readAllowed(token);
     for (const source of this.sources) await source.refresh();
     const named = this.keysFor(header);
     const keys = named.length > 0 ? named : this.namelessKeys(header);
@@ -114,6 +122,12 @@ export class Authenticator {
       AuthReason.UNKNOWN_KEY,
       `No key for ${header.algorithm} with the "kid" of the token is known.`,
     );
+  }
+
+  private readAllowed(token: string): TokenHeader {
+    const header = readHeader(token);
+    if (this.options.algorithms.includes(header.algorithm)) return header;
+    throw new AuthError(AuthReason.MALFORMED, `The algorithm ${header.algorithm} is not allowed here.`);
   }
 
   /** Keys of the token's algorithm with its kid; for a token without a kid, all of its algorithm. */

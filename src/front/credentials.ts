@@ -8,6 +8,8 @@ const IN_URL = ['token', 'access_token'];
 /** What a request's headers say about who asks. */
 export interface Credentials {
   readonly token: string | undefined;
+  /** Whether the token is of the Authorization header, which a page cannot set. */
+  readonly byProgram: boolean;
   /** The subprotocol to answer with; empty for none. */
   readonly subprotocol: string;
   /** Why the request is no good, as a sentence without an end; undefined when it is. */
@@ -20,7 +22,12 @@ export function credentialsOf(authorization: string, protocols: string, query: s
   const subprotocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : '';
   const tokens = offered.filter((protocol) => protocol.startsWith(TOKEN_PROTOCOL));
   const inHeader = bearerOf(authorization);
-  const refused = (problem: string): Credentials => ({ token: undefined, subprotocol, problem });
+  const refused = (problem: string): Credentials => ({
+    token: undefined,
+    byProgram: false,
+    subprotocol,
+    problem,
+  });
   const inUrl = tokenInUrl(query);
   if (inUrl !== undefined) return refused(inUrl);
   if (tokens.length + (inHeader === undefined ? 0 : 1) > 1) return refused('it brings more than one token');
@@ -31,6 +38,7 @@ export function credentialsOf(authorization: string, protocols: string, query: s
   }
   return {
     token: inHeader ?? tokens[0]?.slice(TOKEN_PROTOCOL.length),
+    byProgram: inHeader !== undefined,
     subprotocol,
     problem: undefined,
   };

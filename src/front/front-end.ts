@@ -141,7 +141,6 @@ export class FrontEnd {
       holders,
       check,
       sessions: this.sessions,
-      authenticated: check !== undefined,
       mayUse: originCheck(options.allowedOrigins),
       clock,
       count: new SocketCount(memory, front),

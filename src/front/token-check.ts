@@ -10,6 +10,8 @@ export interface TokenFrom {
 
 /** Tells who brings a token. */
 export interface TokenCheck {
+  /** What is wrong with a token whatever its signature, found at once and without a key; undefined for nothing. */
+  flawOf(token: string): AuthError | undefined;
   /**
    * Rejects with AuthError when the token does not do, with CheckBusyError when too many are being looked at, and with BadTokensError when
    * too many from this address did not do.
@@ -69,6 +71,10 @@ export class BoundedCheck implements TokenCheck {
 
   get revocations(): TokenCheck['revocations'] {
     return this.inner.revocations;
+  }
+
+  flawOf(token: string): AuthError | undefined {
+    return this.inner.flawOf(token);
   }
 
   async verify(token: string, from?: TokenFrom): Promise<Identity> {

@@ -1,26 +1,31 @@
 import type uWS from 'uWebSockets.js';
 import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
+import { authReasonName } from '../../protocol/status.ts';
+import type { AuthError } from '../auth/identity.ts';
+import type { Log } from '../log/events.ts';
 import { add, FrontCell, TurnedAway } from '../shard/counters.ts';
 import { Arrival } from './arrivals.ts';
 import { anybody, identify } from './caller.ts';
 import { CLOSED_SINK, type Connection } from './connections.ts';
-import { credentialsOf } from './credentials.ts';
+import { challenge, credentialsOf } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
 import type { Guest, Lobby } from './lobby.ts';
 import type { OriginCheck } from './origin.ts';
 import type { SocketCount } from './socket-count.ts';
+import type { TokenCheck } from './token-check.ts';
 
 export interface UpgradeOptions {
   front: Front;
   holders: HolderHash;
   mayUse: OriginCheck;
-  /** Whether somebody looks at tokens. */
-  authenticated: boolean;
+  /** Missing where nobody looks at tokens. */
+  check: TokenCheck | undefined;
   /** Open WebSockets of all fronts, and how many there may be. */
   count: SocketCount;
   maxConnections: number;
   readonly lobby: Lobby;
+  log: Log;
 }
 
 /** What hangs on a socket from its upgrade on. */
@@ -34,8 +39,8 @@ export interface Client {
 }
 
 /**
- * Takes a WebSocket in, or says why not. A token is looked at when the socket is open, and nothing is done for it until then. To answer the
- * upgrade itself later would have two drawbacks: a page is not told why a WebSocket does not open, but it is told why one was closed; and
+ * Takes a WebSocket in, or says why not. A program's token whose form or algorithm is wrong is refused here; any other is looked at when the
+ * socket is open, and nothing is done for it until then. To answer the upgrade itself later would have two drawbacks: a page is not told why a WebSocket does not open, but it is told why one was closed; and
  * uWebSockets.js, which wants late answers within cork(), then now and then closes a socket that an upgrade has left at the same place in memory.
  */
 export function upgrade(
@@ -44,7 +49,8 @@ export function upgrade(
   context: uWS.us_socket_context_t,
   options: UpgradeOptions,
 ): void {
-  const { front, holders, count, maxConnections, authenticated, mayUse, lobby } = options;
+  const { front, holders, count, maxConnections, check, mayUse, lobby, log } = options;
+  const authenticated = check !== undefined;
   const { counters } = front;
   const { arrivals } = lobby;
   const guest = lobby.guest(res, req);
@@ -56,15 +62,15 @@ export function upgrade(
     return;
   }
   const counted = guest.limited && arrivals.counted;
-  const refuseCounted = (cell: number, status: string, why: string, retryAfterS?: number): void => {
+  const refuseCounted = (cell: number, status: string, why: string, headers: Headers = {}): void => {
     add(counters, FrontCell.TURNED_AWAY + cell, 1);
     if (counted) arrivals.leave(lo, hi);
-    refuse(res, status, why, retryAfterS, () => lobby.leave(guest));
+    refuse(res, status, why, headers, () => lobby.leave(guest));
   };
   const origin = req.getHeader('origin');
   const protocols = req.getHeader('sec-websocket-protocol');
   const authorization = req.getHeader('authorization');
-  const { token, subprotocol, problem } = credentialsOf(authorization, protocols, req.getQuery());
+  const { token, byProgram, subprotocol, problem } = credentialsOf(authorization, protocols, req.getQuery());
   const name = req.getQuery('holder');
   const wrong = problem ?? nameProblem(name, authenticated);
   if (wrong !== undefined) {
@@ -80,11 +86,19 @@ export function upgrade(
     turnAway(res, Arrival.ADDRESS_BAD_TOKENS, guest, lobby);
     return;
   }
+  const flaw: AuthError | undefined = byProgram ? check?.flawOf(token as string) : undefined;
+  if (flaw !== undefined) {
+    arrivals.failed(lo, hi);
+    log({ event: 'auth-failed', reason: authReasonName(flaw.reason), address: guest.address });
+    const headers = { 'www-authenticate': challenge(flaw.message) };
+    refuseCounted(TurnedAway.TOKEN, '401 Unauthorized', flaw.message, headers);
+    return;
+  }
   const { draining } = front.router;
   if (draining || !count.add(maxConnections)) {
     const why = draining ? STOPPING : `${maxConnections} connections are open`;
     const cell = draining ? TurnedAway.STOPPING : TurnedAway.CONNECTIONS;
-    refuseCounted(cell, '503 Service Unavailable', why, 1);
+    refuseCounted(cell, '503 Service Unavailable', why, { 'retry-after': '1' });
     return;
   }
   const connection = front.connections.add(CLOSED_SINK, 0, 0);
@@ -101,7 +115,8 @@ export function upgrade(
 /** Refuses for a limit of layer 1. */
 function turnAway(res: uWS.HttpResponse, refusal: number, guest: Guest, lobby: Lobby): void {
   const { status, why } = lobby.turnAway(refusal, guest.address);
-  refuse(res, status, why, lobby.retryAfterS, () => lobby.leave(guest));
+  const headers = { 'retry-after': String(lobby.retryAfterS) };
+  refuse(res, status, why, headers, () => lobby.leave(guest));
 }
 
 /** What is wrong with the name in the address, if anything. */
@@ -113,6 +128,8 @@ function nameProblem(name: string | undefined, authenticated: boolean): string |
   return `holder must be 1 to ${MAX_HOLDER_BYTES} bytes, not ${bytes}`;
 }
 
+type Headers = Readonly<Record<string, string>>;
+
 const STOPPING = 'the server is stopping';
 
 /**
@@ -123,7 +140,7 @@ function refuse(
   res: uWS.HttpResponse,
   status: string,
   why: string,
-  retryAfterS: number | undefined,
+  headers: Headers,
   left: () => void,
 ): void {
   let aborted = false;
@@ -135,7 +152,7 @@ function refuse(
     if (aborted) return;
     res.cork(() => {
       res.writeStatus(status);
-      if (retryAfterS !== undefined) res.writeHeader('retry-after', String(retryAfterS));
+      for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
       res.end(`${why}\n`, true);
     });
     left();

@@ -78,6 +78,8 @@ export const TurnedAway = {
   ADDRESS_VISITS: 11,
   OPENINGS: 12,
   ADDRESS_OPENINGS: 13,
+  /** A token that no signature could make good. */
+  TOKEN: 14,
 } as const;
 
 /** As metrics and logs name it. */

@@ -28,6 +28,7 @@ it.each<[string, string, string, string | undefined, string, RegExp | undefined]
 ])('header %j, protocols %j, query %j: token %s', (header, protocols, query, token, subprotocol, problem) => {
   const found = credentialsOf(header, protocols, query);
   expect([found.token, found.subprotocol]).toEqual([token, subprotocol]);
+  expect(found.byProgram).toBe(token !== undefined && header !== '');
   if (problem === undefined) expect(found.problem).toBeUndefined();
   else expect(found.problem).toMatch(problem);
 });

@@ -33,6 +33,7 @@ const root = {
 };
 /** Lets everybody in. */
 const CHECK: TokenCheck = {
+  flawOf: () => undefined,
   verify: () => Promise.resolve(root),
   revocations: { refresh: () => Promise.resolve(), isRevoked: () => false, add: () => Promise.resolve() },
 };

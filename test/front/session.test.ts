@@ -31,6 +31,7 @@ const KNOWN: Record<string, Identity> = {
 class StaticCheck implements TokenCheck {
   readonly revoked = new Set<string | undefined>();
   gate: Promise<void> = Promise.resolve();
+  readonly flawOf = () => undefined;
   readonly revocations = {
     refresh: () => Promise.resolve(),
     add: () => Promise.resolve(),

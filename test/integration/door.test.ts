@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { AuthReason, Scope, Status } from '../../protocol/status.ts';
 import type { LogEvent } from '../../src/log/events.ts';
@@ -157,11 +157,38 @@ describe('a token', () => {
       makeToken({ alg: 'HS256' }, { sub: 'ann', exp: 4_000_000_000 }, randomSecret()),
       /signature/,
     ],
-    ['that is none', 'eyJ.eyJ.abc', /./],
   ])('%s closes the connection that it opened, with 4401', async (_, token, reason) => {
     const client = await withHeader(token);
     expect(await client.closed).toEqual({ code: 4401, reason: expect.stringMatching(reason) });
     expect(client.pushes).toEqual([]);
+  });
+
+  it.each([
+    ['that is none', 'eyJ.eyJ.abc', /base64url is not canonical/],
+    [
+      'without an algorithm',
+      makeToken({ alg: 'none' }, { sub: 'ann' }, randomSecret(), 'HS256'),
+      /"alg" is none/,
+    ],
+    ['that asks for more', makeToken({ alg: 'HS256', crit: ['x'] }, {}), /"crit"/],
+  ])('%s is refused with 401 to a program, and a page is told by 4401', async (_, token, reason) => {
+    const text = expect.stringMatching(reason);
+    const before = events.length;
+    expect(await refusal('/v1/ws', bearer(token))).toMatchObject({
+      status: 401,
+      text,
+      header: expect.stringContaining('error="invalid_token"'),
+    });
+    // Lines of one kind are folded: the next is written when the second is over.
+    await vi.waitFor(
+      () =>
+        expect(events.slice(before)).toContainEqual(
+          expect.objectContaining({ event: 'auth-failed', reason: 'MALFORMED', address: '127.0.0.1' }),
+        ),
+      { timeout: 20_000 },
+    );
+    const page = await RawClient.open(server.url, { protocols: ['holdfast.v1', `holdfast.token.${token}`] });
+    expect(await page.closed).toEqual({ code: 4401, reason: text });
   });
 
   it('holds up what comes before it was looked at, and loses nothing of it', async () => {
