@@ -65,6 +65,8 @@ export class Shard {
   private readonly head = new CommandHead();
   private readonly cursor = new Cursor();
   private readonly order: ServiceOrder;
+  /** Holds that the last runExpiry() ended. */
+  expired = 0;
   private nextToExpire = 0;
   /** Whether the group at hand ends with an INSPECT, which takes as long as thousands of other commands. */
   private inspected = false;
@@ -300,11 +302,12 @@ export class Shard {
   }
 
   /**
-   * Ends up to `budget` holds that are due, over all segments, each time beginning with another one. Returns how many; fewer than the
-   * budget means that none is left.
+   * Ends up to `budget` holds that are due, over all segments, each time beginning with another one. Returns how much was
+   * done, of which `expired` are holds and the others keys and far deadlines; less than the budget means that nothing is left.
    */
   runExpiry(nowMs: number, budget: number): number {
     this.time[0] = nowMs;
+    this.expired = 0;
     const { control, owners, events } = this;
     // Holds that cannot be reported as ended stay: what they end with would not be known after a start.
     if (events !== undefined && !events.hasRoom(budget * MAX_EXPIRY_EVENT_BYTES)) return 0;
@@ -320,7 +323,9 @@ export class Shard {
       control[Control.HEARTBEAT] = ((control[Control.HEARTBEAT] as number) + 1) | 0;
       control[Control.MARK_LSN] = segment.lsnLow;
       control[Control.MARK] = -(number + 1);
+      const open = segment.openHolds;
       done += segment.advance(this.time[0] as number, budget - done);
+      this.expired += open - segment.openHolds;
       if (events !== undefined) control[Control.EVENT_POSITION] = events.position;
       control[Control.MARK] = 0;
     }

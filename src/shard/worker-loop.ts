@@ -70,10 +70,10 @@ export function runWorker(memory: EngineMemory, worker: number, clock: Clock, sp
     }
     shard.copyAsked();
     if (now >= nextExpiry) {
-      const ended = shard.runExpiry(now, EXPIRY_BATCH);
-      nextExpiry = ended < EXPIRY_BATCH ? now + EXPIRY_EVERY_MS : now;
-      add(cells, ThreadCell.EXPIRED, ended);
-      work += ended;
+      const done = shard.runExpiry(now, EXPIRY_BATCH);
+      nextExpiry = done < EXPIRY_BATCH ? now + EXPIRY_EVERY_MS : now;
+      add(cells, ThreadCell.EXPIRED, shard.expired);
+      work += done;
     }
     const sleepMs = work > 0 ? 0 : shard.anyOpen() ? EXPIRY_SLEEP_MS : IDLE_SLEEP_MS;
     shard.release();

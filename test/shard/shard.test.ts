@@ -172,6 +172,17 @@ describe('running the expiry', () => {
     ]);
   });
 
+  it('counts the holds that it ended, and not the keys that it forgot', () => {
+    const rig = new Rig({ segment: { keyRetentionMs: 0 } });
+    rig.stockAll();
+    rig.call(ids(3).map((i) => [Op.HOLD, sku(i % SEGMENTS), 1, 1000, Buffer.from(`key ${i}`)]));
+    lease(rig.shard);
+    expect(rig.shard.runExpiry(NOW + 2000, 100)).toBe(6);
+    expect(rig.shard.expired).toBe(3);
+    rig.shard.runExpiry(NOW + 2000, 100);
+    expect(rig.shard.expired).toBe(0);
+  });
+
   it('begins with another segment each time, so that none waits for those before it', () => {
     const rig = new Rig();
     rig.stockAll();
