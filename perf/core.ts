@@ -106,7 +106,7 @@ class Stage {
   private readonly head = new CommandHead();
   private readonly cursor = new Cursor();
   private readonly writer = new Writer(new Uint8Array(MAX_REPLY_BYTES));
-  private readonly prefetch = new Prefetch();
+  private readonly prefetch: Prefetch;
   private readonly confirmLo = new Int32Array(CHUNK_CONFIRMS);
   private readonly confirmHi = new Int32Array(CHUNK_CONFIRMS);
   private readonly confirmHolder = new Int32Array(CHUNK_CONFIRMS);
@@ -118,6 +118,8 @@ class Stage {
   private next = 0;
   private nowMs = START_MS;
   private refused = 0;
+  /** Takes what was only loaded, so that the loads are not optimised away. */
+  protected touched = 0;
 
   constructor({ openHolds, commands, repeats, segments = 64 }: CoreBenchOptions, skus: number) {
     this.openHolds = openHolds;
@@ -136,6 +138,7 @@ class Stage {
       keys: 1,
       holders: 1,
     };
+    this.prefetch = new Prefetch(capacity);
     for (let number = 0; number < segments; number++) {
       this.segments.push(new Segment(number, capacity, new SharedArrayBuffer(segmentBytes(capacity))));
     }
@@ -205,17 +208,22 @@ class Stage {
     }
   }
 
-  /** Has the memory fetch what the next pairs need. */
+  /** Has the memory fetch what the next pairs need. A worker finds the commands' heads in front of their bytes, which are near then. */
   private touchGroup(pairs: number, firstConfirm: number, confirms: number): void {
     const { segments, heads, prefetch } = this;
     let added = 0;
+    let bytes = 0;
     for (let i = 0; i < pairs; i++) {
-      const words = ((this.next + i) % this.encoded) * HEAD_WORDS;
+      const index = (this.next + i) % this.encoded;
+      const words = index * HEAD_WORDS;
+      bytes ^= this.commands[index * STRIDE_BYTES] as number;
       prefetch.add(added++, segments[heads[words] as number] as Segment, heads[words + 1] as number, false);
       if (confirms === 0) continue;
       const lo = this.confirmLo[firstConfirm + i] as number;
+      bytes ^= this.confirms[(firstConfirm + i) * STRIDE_BYTES] as number;
       prefetch.add(added++, segments[lo >>> SLOT_BITS] as Segment, lo, true);
     }
+    this.touched = bytes;
     prefetch.run(added);
   }
 

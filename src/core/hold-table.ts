@@ -103,14 +103,6 @@ export class HoldTable {
     return generation > MAX_GENERATION ? 1 : generation;
   }
 
-  /** Loads the record that take() will probably give out next; see Prefetch. */
-  touchNext(): number {
-    const ended = this.i32[Header.ENDED_HEAD] as number;
-    const fresh = this.i32[Header.FRESH_HOLD] as number;
-    const slot = ended !== 0 ? ended - 1 : fresh < this.options.holds ? fresh : 0;
-    return this.i32[this.at(slot) + Hold.META] as number;
-  }
-
   /** Whether take() would find a slot. */
   hasRoom(): boolean {
     const i32 = this.i32;

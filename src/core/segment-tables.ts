@@ -17,6 +17,9 @@ import { Piles } from './piles.ts';
 import { SkuTable } from './sku-table.ts';
 import { Wheel } from './wheel.ts';
 
+/** One for all segments of a thread: an operation on one of many finds it in the first-level cache. */
+const OUT = new Float64Array(12);
+
 /** A segment's memory as tables, and what its header and its holds' ids tell. Changes nothing but the time and the fence. */
 export class SegmentTables {
   readonly number: number;
@@ -28,7 +31,8 @@ export class SegmentTables {
   readonly holders: HolderTable;
   readonly piles: Piles;
   readonly wheel: Wheel;
-  readonly out = new Float64Array(12);
+  /** Results of the last operation, of whichever segment. */
+  readonly out = OUT;
   holdLo = 0;
   holdHi = 0;
   protected readonly i32: Int32Array;
@@ -93,42 +97,6 @@ export class SegmentTables {
   /** Puts a segment that was rebuilt back into service. Whoever sees it in service sees all that was written before. */
   unfence(): void {
     Atomics.store(this.i32, Header.FENCED, Fence.NONE);
-  }
-
-  /** Loads where the search for a SKU begins, by the low word of its hash, and the next hold's slot. Returns the SKU there, or -1. See Prefetch. */
-  touchName(lo: number): number {
-    this.touched ^= this.holds.touchNext();
-    return this.skus.touch(lo);
-  }
-
-  /** Loads a hold's record, by the low word of its id. Returns its slot, or -1. */
-  touchSlot(lo: number): number {
-    const slot = lo & ((1 << SLOT_BITS) - 1);
-    if (slot >= this.holds.used) return -1;
-    this.touched ^= this.i32[this.holds.at(slot)] as number;
-    return slot;
-  }
-
-  /** Loads a SKU's record. Returns the last hold of its first pile, which a new one will be linked behind, or -1. */
-  touchSku(sku: number): number {
-    return (this.i32[this.skus.at(sku) + Sku.PILES + 1] as number) - 1;
-  }
-
-  touchHold(slot: number): void {
-    this.touched ^= this.i32[this.holds.at(slot)] as number;
-  }
-
-  /** Loads what a hold's end changes besides its record: the SKU, and the holds next to it in wheel and pile. */
-  touchNeighbours(slot: number): void {
-    const { i32 } = this;
-    const hold = this.holds.at(slot);
-    const records = this.holds.at(-1);
-    let sum = i32[this.skus.at(i32[hold + Hold.SKU] as number)] as number;
-    for (let link = hold + Hold.WHEEL_NEXT; link <= hold + Hold.PILE_PREV; link++) {
-      const next = i32[link] as number;
-      if (next > 0) sum ^= i32[records + next * Hold.WORDS] as number;
-    }
-    this.touched ^= sum;
   }
 
   /** The slot of a hold's id, whoever holds it, or -1 when it is forgotten or never was. */

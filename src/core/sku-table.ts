@@ -39,15 +39,10 @@ export class SkuTable {
     for (;;) {
       const place = i32[this.index + probe] as number;
       if (place === 0) return -1;
-      const sku = (place & NUMBER) - 1;
+      const sku = placeSku(place);
       if ((place & ~NUMBER) === hi << TAG_SHIFT && this.named(sku, u8, start, length)) return sku;
       probe = (probe + 1) & mask;
     }
-  }
-
-  /** Loads the place of the index where a search for this hash begins, and returns the record number there, or -1. See Prefetch. */
-  touch(lo: number): number {
-    return ((this.i32[this.index + (lo & this.mask)] as number) & NUMBER) - 1;
   }
 
   /** Adds a name that find() did not find. Returns its record number, all counts zero, or -1 when the table is full. */
@@ -74,9 +69,8 @@ export class SkuTable {
     return (this.i32[this.at(sku) + Sku.NAME] as number) & 0xff;
   }
 
-  /** Places of the index less one. Zero in the header stands for the smallest. */
   private get mask(): number {
-    return ((MIN_INDEX << (this.i32[Header.SKU_INDEX_DOUBLED] as number)) - 1) | 0;
+    return indexMask(this.i32);
   }
 
   /** Doubles the index and links every record anew: some 30 ns for each, when the next SKU is made. */
@@ -121,6 +115,16 @@ export class SkuTable {
     }
     return true;
   }
+}
+
+/** Places of a segment's index less one: a search begins at these bits of the hash's low word. Zero in the header stands for the smallest. */
+export function indexMask(i32: Int32Array): number {
+  return ((MIN_INDEX << (i32[Header.SKU_INDEX_DOUBLED] as number)) - 1) | 0;
+}
+
+/** The record number in a place of the index, or -1. */
+export function placeSku(place: number): number {
+  return (place & NUMBER) - 1;
 }
 
 /** The segment follows from the upper bits of `hi` and the place from `lo`, so the tag takes the lower bits of `hi`. */

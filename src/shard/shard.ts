@@ -77,13 +77,14 @@ export class Shard {
   private readonly ends = new Int32Array(GROUP);
   private readonly tags = new Int32Array(GROUP);
   private readonly positions = new Int32Array(GROUP);
-  private readonly prefetch = new Prefetch();
+  private readonly prefetch: Prefetch;
 
   constructor(memory: EngineMemory, worker: number) {
     const own = memory.workers[worker];
     if (own === undefined) throw new RangeError(`there is no worker ${worker}`);
     this.worker = worker;
     this.memory = memory;
+    this.prefetch = new Prefetch(memory.segmentOptions);
     this.owners = new Int32Array(memory.owners);
     this.segments = new Array(memory.segments.length).fill(undefined);
     this.control = controlOf(own);
