@@ -118,10 +118,10 @@ describe('connections that are no WebSockets', () => {
 });
 
 it('requests of an address come at their own rate, and all together too', () => {
-  const { fronts, clock } = setUp({ requests: 15 });
+  const { fronts, clock } = setUp({ requests: 16 });
   expect(come(fronts, 30, 1, 2, 'request')).toEqual([20, Arrival.ADDRESS_REQUESTS]);
   expect(come(fronts, 3)).toEqual([3, Arrival.OK]);
-  expect(come(fronts, 30, 2, 2, 'request')).toEqual([10, Arrival.REQUESTS]);
+  expect(come(fronts, 30, 2, 2, 'request')).toEqual([12, Arrival.REQUESTS]);
   clock.ms += 1000;
   expect(come(fronts, 30, 1, 2, 'request')).toEqual([10, Arrival.ADDRESS_REQUESTS]);
 });
