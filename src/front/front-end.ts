@@ -8,7 +8,7 @@ import type { Log, LogLevel } from '../log/events.ts';
 import { Collector } from '../metrics/collector.ts';
 import type { ProfileReport, ProfileRequest } from '../profile/profile-report.ts';
 import { frontCounters } from '../shard/counters.ts';
-import type { EngineMemory } from '../shard/memory.ts';
+import { type EngineMemory, frontControlOf } from '../shard/memory.ts';
 import { readStages } from '../shard/stage-reader.ts';
 import type { CommandTrace } from '../trace/command-trace.ts';
 import { type ArrivalLimits, Arrivals } from './arrivals.ts';
@@ -118,7 +118,7 @@ export class FrontEnd {
     const addresses = new ClientAddresses(options.trustedProxies, options.secret);
     const lobby = new Lobby({ addresses, arrivals, authenticated: check !== undefined, counters, log });
     this.sessions = check && new Sessions({ check, holders, counters, authDeadlineMs, log });
-    this.watch = new LoopWatch(memory.counters, `front-${front}`);
+    this.watch = new LoopWatch(memory.counters, `front-${front}`, frontControlOf(memory, front));
     const collector = new Collector(memory, options.ack);
     const onAuth = this.sessions?.onAuth;
     const traces = { front, perSecond: options.tracesPerSecond, report: hooks.traced };

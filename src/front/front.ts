@@ -14,6 +14,7 @@ import {
   Control,
   controlOf,
   type EngineMemory,
+  FrontControl,
   frontControlOf,
   frontDoorbells,
   Lease,
@@ -194,6 +195,14 @@ export class Front {
   /** The shard of a worker, for whoever takes over from its dead thread. */
   shardOf(worker: number): Shard {
     return (this.links[worker] as Link).shard;
+  }
+
+  /** Fronts that show no sign of life. */
+  silentFronts(): number[] {
+    const { memory } = this.options;
+    return memory.fronts.flatMap((_, front) =>
+      Atomics.load(frontControlOf(memory, front), FrontControl.SILENT) === 1 ? [front] : [],
+    );
   }
 
   /** Segments that were fenced off after a death in the middle of one of their commands, and are not rebuilt. */

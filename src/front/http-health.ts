@@ -6,7 +6,10 @@ export function routeHealth(app: uWS.TemplatedApp, door: HttpDoor): void {
   app.get('/healthz', (res, req) => new Exchange(res, req, door).json(200, { status: 'ok' }));
   app.get('/readyz', (res, req) => {
     const exchange = new Exchange(res, req, door);
-    if (!door.front.router.draining)
+    const silent = door.front.silentFronts();
+    if (silent.length > 0) {
+      exchange.problem(503, 'UNAVAILABLE', `front ${silent.join(', ')} shows no sign of life`);
+    } else if (!door.front.router.draining)
       exchange.json(200, { status: 'ready', fencedSegments: door.front.fencedSegments() });
     else exchange.problem(503, 'UNAVAILABLE', 'the server is starting or stopping');
   });

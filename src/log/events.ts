@@ -121,6 +121,9 @@ export const EVENTS = {
     ['worker', 'fencedSegment'],
     ['worker'],
   ),
+  // Fronts.
+  'front-silent': row('error', 'a front shows no sign of life', ['front', 'silentMs'], ['front']),
+  'front-back': row('warn', 'a front shows signs of life again', ['front', 'silentMs'], ['front']),
   rebuilt: row('info', 'a segment is in service again', ['segment', 'detail']),
   'rebuild-failed': row('error', 'a segment could not be rebuilt', ['segment', 'detail']),
   // The store.

@@ -112,6 +112,10 @@ export class Collector {
     this.addEvents(text);
     this.addThreads(text);
     addProcess(text);
+    this.memory.fronts.forEach((_, front) => {
+      const silent = Atomics.load(frontControlOf(this.memory, front), FrontControl.SILENT);
+      text.add(F.frontSilent, [String(front)], silent);
+    });
     const untilMs = this.server[ServerCell.CERTIFICATE_UNTIL] as number;
     if (untilMs > 0) text.add(F.certificateUntil, [], untilMs / 1000);
     text.add(F.startTime, [], (this.server[ServerCell.STARTED_AT] as number) / 1000);

@@ -183,6 +183,7 @@ export const FAMILIES = {
   cpu: counter('process_cpu_seconds', [], 'CPU time of the process.'),
   memory: gauge('process_resident_memory_bytes', [], 'Memory of the process that is in RAM.'),
   descriptors: gauge('process_open_fds', [], 'Open file descriptors.'),
+  frontSilent: gauge('holdfast_front_silent', ['front'], '1 while a front shows no sign of life.'),
   certificateUntil: gauge(
     'holdfast_certificate_expiry_timestamp_seconds',
     [],

@@ -34,7 +34,7 @@ export interface ThreadAllocationProfile extends ProfiledThread {
 }
 
 interface ProfiledThread {
-  /** `front-0`, `shard-0`, `storage`; threads of the pool are `worker-N`. */
+  /** `front-0`, `shard-0`, `storage`, `watchdog`; threads of the pool are `worker-N`. */
   readonly name: string;
   /** How long this thread was measured, ms. */
   readonly windowMs: number;

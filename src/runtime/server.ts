@@ -26,6 +26,7 @@ import { NO_STORE, type Settings, tablesOf } from './setting-table.ts';
 import type { RecoveryProgress, RecoverySummary } from './start-up.ts';
 import { Supervisor } from './supervisor.ts';
 import { tlsOf } from './tls.ts';
+import { Watchdog } from './watchdog.ts';
 import { exportOf, openLog } from './watching.ts';
 
 /** A server that takes commands. */
@@ -243,6 +244,8 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
   const certificates = tls && (await Certificates.watch({ tls, log, apply: renew }));
   if (auth === undefined && settings.dangerouslyLetEverybodyIn)
     log({ event: 'unguarded', host: settings.host });
+  const { stallMs: silentMs, frontStallMs: lostMs } = settings;
+  const watchdog = new Watchdog({ fronts: memory.fronts, silentMs, lostMs }, log);
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
@@ -250,7 +253,7 @@ export async function startServer(settings: Settings, hooks: ServerHooks = {}): 
     const fromMs = performance.now();
     const deadline = fromMs + stopTimeoutMs;
     log({ event: 'stopping' });
-    await Promise.all([profiler.stop(), rules.stop(), certificates?.stop()]);
+    await Promise.all([profiler.stop(), rules.stop(), certificates?.stop(), watchdog.stop()]);
     await Promise.all([end.drain(stopTimeoutMs), further.drain(stopTimeoutMs)]);
     await supervisor.stop(Math.max(0, deadline - performance.now()));
     const whole = (await durable?.stop(Math.max(LEAST_STORE_MS, deadline - performance.now()))) ?? true;

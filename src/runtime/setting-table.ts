@@ -32,6 +32,7 @@ export interface Settings extends WatchSettings, DoorSettings {
   admissionHolders: number;
   admissionSkus: number;
   stallMs: number;
+  frontStallMs: number;
   stopTimeoutMs: number;
   ack: AckLevel;
   store: string;
@@ -155,7 +156,18 @@ const ROWS: Readonly<Record<SettingName, Row<Partial<Settings>>>> = {
     'holders, or addresses of clients without a name, whose rates are remembered at once; each takes 576 bytes when it comes',
   ),
   admissionSkus: count('SKUs', 64, 1_048_576, 65_536, 'SKUs whose windows are remembered at once, likewise'),
-  stallMs: duration(100, 600_000, 2000, 'a worker without a heartbeat for this long is replaced'),
+  stallMs: duration(
+    100,
+    600_000,
+    2000,
+    'a worker without a heartbeat for this long is replaced, and a front is said to be silent',
+  ),
+  frontStallMs: duration(
+    1000,
+    86_400_000,
+    30_000,
+    'a front without a heartbeat for this long, and longer than stallMs, ends the process; raise it for a debugger',
+  ),
   stopTimeoutMs: duration(0, 600_000, 5000, 'longest wait for commands under way when the server stops'),
   ack: {
     type: 'choice',

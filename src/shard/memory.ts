@@ -55,8 +55,11 @@ export const FrontControl = {
   ACCEPTED: 33,
   /** 1 when the front's thread has no socket left, and may end. */
   ENDED: 34,
-  /** 1 has the front's next turn throw, for a test. */
+  /** 1 has the front's next turn throw, for a test; more has it hang for so many ms. */
   FAULT: 35,
+  /** Goes up while the front's loop turns; and, written by who watches it, 1 while it does not. */
+  HEARTBEAT: 36,
+  SILENT: 37,
   WORDS: 64,
 } as const;
 

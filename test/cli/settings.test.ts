@@ -74,6 +74,7 @@ test('the defaults are those that are documented', () => {
     admissionHolders: 65_536,
     admissionSkus: 65_536,
     stallMs: 2000,
+    frontStallMs: 30_000,
     stopTimeoutMs: 5000,
     ack: 'sync',
     store: 'file:./data',

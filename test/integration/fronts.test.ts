@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
 import { AddressInUseError } from '../../src/front/listener.ts';
+import type { LogEvent } from '../../src/log/events.ts';
 import type { RunningServer } from '../../src/runtime/server.ts';
 import type { Settings } from '../../src/runtime/settings.ts';
 import { FrontControl, frontControlOf } from '../../src/shard/memory.ts';
@@ -138,6 +139,22 @@ describe('a server with several fronts', () => {
     frontControlOf(server.memory, 2)[FrontControl.FAULT] = 1;
     await Promise.all(buyers.map((buyer) => buyer.call(Op.TIME)));
     await expect.poll(() => reasons).toEqual([expect.stringMatching(/^front 2 failed: Error: planted/)]);
+  });
+
+  it('says which front hangs, is not ready meanwhile, and goes on when that is over', async () => {
+    const events: LogEvent[] = [];
+    server = await startHere({ fronts: FRONTS, stallMs: 400 }, { log: (event) => events.push(event) });
+    const buyers = await connect(FRONTS);
+    const of = (name: LogEvent['event']) =>
+      events.flatMap((event) => (event.event === name && 'front' in event ? [event.front] : []));
+    frontControlOf(server.memory, 2)[FrontControl.FAULT] = 3000;
+    const answers = Promise.all(buyers.map((buyer) => buyer.call(Op.TIME)));
+    await expect.poll(() => of('front-silent'), { timeout: 5000 }).toEqual([2]);
+    // The first to answer is one that does not hang.
+    expect((await Promise.race([1, 2, 3].map(() => answerOf('/readyz')))).status).toBe(503);
+    await expect.poll(() => of('front-back'), { timeout: 10_000 }).toEqual([2]);
+    for (const [status] of await answers) expect(status).toBe(Status.OK);
+    expect((await answerOf('/readyz')).status).toBe(200);
   });
 
   it('refuses a port that another has, also one with several fronts, which goes on', async () => {

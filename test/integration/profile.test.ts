@@ -35,7 +35,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-const THREADS = ['front-0', 'front-1', 'shard-0', 'shard-1', 'storage'];
+const THREADS = ['front-0', 'front-1', 'shard-0', 'shard-1', 'storage', 'watchdog'];
 
 function ask(query: string, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`${server.httpUrl}/v1/profile?${query}`, { method: 'POST', headers });
