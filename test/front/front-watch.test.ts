@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type FrontSign, FrontWatch, LOOKS } from '../../src/runtime/front-watch.ts';
+import { type FrontSign, FrontWatch, LOOKS } from '../../src/front/front-watch.ts';
 import { FrontControl } from '../../src/shard/memory.ts';
 
 /** A watch over two fronts, whose looks and heartbeats the test makes. */
@@ -54,17 +54,8 @@ describe('a front', () => {
 });
 
 it('a main thread that hangs ends its process, which says why', async () => {
-  const at = (path: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${path}`, import.meta.url)));
-  const program = `
-    import { Watchdog } from ${at('runtime/watchdog.ts')};
-    import { FrontControl } from ${at('shard/memory.ts')};
-    const sab = new SharedArrayBuffer(FrontControl.WORDS * 4);
-    const beat = setInterval(() => Atomics.add(new Int32Array(sab), FrontControl.HEARTBEAT, 1), 5);
-    new Watchdog({ fronts: [sab], silentMs: 200, lostMs: 600 }, () => {});
-    setTimeout(() => { for (;;); }, 500);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const program = fileURLToPath(new URL('../fixtures/hanging-process.ts', import.meta.url));
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'ignore', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (chunk) => {
     errors += chunk;
