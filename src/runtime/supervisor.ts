@@ -155,6 +155,8 @@ export class Supervisor {
     watched.thread = this.spawn(worker);
     watched.ended = false;
     watched.silent = -this.startChecks;
+    // The last beat of the dead, which no check has seen, is none of the new thread's.
+    watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
     this.options.log({ event: 'worker-replaced', worker, fencedSegment });
     this.options.wake();
     if (fencedSegment >= 0) this.options.onFenced(fencedSegment);
