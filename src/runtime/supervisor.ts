@@ -154,6 +154,8 @@ export class Supervisor {
     watched.replacements.push(now);
     watched.thread = this.spawn(worker);
     watched.ended = false;
+    // The dead may have shown some that no check saw, and they are no sign of the new one.
+    watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
     watched.silent = -this.startChecks;
     // The last beat of the dead, which no check has seen, is none of the new thread's.
     watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
