@@ -1,6 +1,7 @@
 import { type CoreBenchResult, FEW_SKUS } from './core.ts';
 import type { FairnessResult } from './crowd/fairness.ts';
-import type { StormResult } from './crowd/storm.ts';
+import type { Resources } from './crowd/resources.ts';
+import { KEPT_MB, type StormResult } from './crowd/storm.ts';
 import type { DurableResult } from './durable/durable.ts';
 import type { SteadyLatency } from './durable/steady.ts';
 import type { ExpiryResult } from './expiry.ts';
@@ -82,11 +83,11 @@ export interface Limit {
 }
 
 type LimitRow = [name: string, figure: number | undefined, atMost: number, unit: LimitUnit];
-type LimitUnit = 'ms' | 'µs' | 'timesEcho' | 'bytes' | '%' | 'commands' | 'units';
+type LimitUnit = 'ms' | 'µs' | 'timesEcho' | 'bytes' | '%' | 'commands' | 'units' | 'MB' | 'descriptors';
 
 /** The limits of all parts that were run. */
 export function limitsOf(report: Report): Limit[] {
-  const { ring, core, expiry, durable } = report;
+  const { ring, core, expiry, durable, storm, fairness } = report;
   const steady = durable?.steady;
   const rows: LimitRow[] = [
     ['ring, hop', ring?.hopMicroseconds, 0.3, 'µs'],
@@ -100,6 +101,20 @@ export function limitsOf(report: Report): Limit[] {
     ['journal of a hold with a key', durable?.journal.keyed.bytesPerHold, 64, 'bytes'],
     ['journal of a hold without', durable?.journal.keyless.bytesPerHold, 64, 'bytes'],
     ['start from snapshots', durable?.start.startMs, 3000, 'ms'],
+    ['storm, descriptors left behind', storm && left(storm, 'descriptors'), 0, 'descriptors'],
+    ['storm, memory left behind', storm && left(storm, 'rssMb'), KEPT_MB, 'MB'],
+    [
+      'fairness, units of the hoarder who has most',
+      fairness?.hoarded.most,
+      fairness?.unitsEach ?? 0,
+      'units',
+    ],
+    [
+      'fairness, oversold, leaked or lost',
+      fairness && fairness.oversold + fairness.leaked + fairness.lost,
+      0,
+      'units',
+    ],
     ...overloadsOf(report).flatMap(
       ({ name, acceptedP99Ms, beside, settlingRefused, oversold, leaked, lost }): LimitRow[] => [
         [`overload ${name}, p99 of what is accepted`, acceptedP99Ms, 50, 'ms'],
@@ -115,6 +130,11 @@ export function limitsOf(report: Report): Limit[] {
     const complete = !name.endsWith('at a steady rate') || steady?.complete === true;
     return [{ name, figure, atMost, unit, met: complete && figure <= atMost }];
   });
+}
+
+/** What the worst of the storms left, beyond what there was before the first. */
+function left({ before, after }: StormResult, resource: keyof Resources): number {
+  return Math.max(...after.map((resources) => resources[resource])) - before[resource];
 }
 
 /** The report for people: a table of figures, then the targets. */

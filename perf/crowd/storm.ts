@@ -45,7 +45,7 @@ const BACK_MS = 60_000;
 const REST_MS = 2000;
 const MOST_REST_MS = 60_000;
 /** Tables and buffers that were touched for the first time stay, and code that was compiled: what the storms may leave, all in all. */
-const KEPT_MB = 24;
+export const KEPT_MB = 24;
 
 /** Thousands of clients who come at once and go at once, over and over, and what that leaves behind. Rejects when the server fails. */
 export async function benchStorm({

@@ -7,28 +7,21 @@ import type { Log } from '../log/events.ts';
 import { add, FrontCell } from '../shard/counters.ts';
 import { Mode } from '../shard/records.ts';
 import { CLOSED_SINK, type Connection, type Sink } from './connections.ts';
-import type { Front } from './front.ts';
 import { GateWatch } from './gate-watch.ts';
 import { HeldBytes, HeldFrames } from './held-frames.ts';
 import type { Hello } from './hello.ts';
-import { type HolderHash, holderTag } from './holder.ts';
+import { holderTag } from './holder.ts';
 import { type AdminOptions, routeAdmin } from './http-admin.ts';
 import { routeHealth } from './http-health.ts';
 import { routeStock } from './http-stock.ts';
 import { Listener, type TlsFiles } from './listener.ts';
 import { decodeAll, encode } from './message.ts';
-import type { OriginCheck } from './origin.ts';
 import type { Sessions } from './session.ts';
 import { TICK_MS } from './stage-sampler.ts';
 import { readText, writeText } from './text.ts';
-import type { TokenCheck } from './token-check.ts';
 import { type Client, type UpgradeOptions, upgrade } from './upgrade.ts';
 
 export interface SocketServerOptions extends UpgradeOptions, AdminOptions {
-  front: Front;
-  holders: HolderHash;
-  mayUse: OriginCheck;
-  check: TokenCheck | undefined;
   hello: Hello;
   clock: Clock;
   /** Missing where there is no authentication. */
@@ -39,8 +32,6 @@ export interface SocketServerOptions extends UpgradeOptions, AdminOptions {
   tls: TlsFiles | undefined;
   /** Whether what only who runs the server asks for has a port of its own. */
   adminApart: boolean;
-  /** Takes what is worth a line in the log. */
-  log: Log;
 }
 
 /** The connection hangs on the socket object itself: for each frame, getUserData() would be one more call into native code. */

@@ -2,30 +2,20 @@ import type uWS from 'uWebSockets.js';
 import { MAX_HOLDER_BYTES } from '../../protocol/limits.ts';
 import { authReasonName } from '../../protocol/status.ts';
 import type { AuthError } from '../auth/identity.ts';
-import type { Log } from '../log/events.ts';
 import { add, FrontCell, TurnedAway } from '../shard/counters.ts';
 import { Arrival } from './arrivals.ts';
 import { anybody, identify } from './caller.ts';
 import { CLOSED_SINK, type Connection } from './connections.ts';
 import { challenge, credentialsOf } from './credentials.ts';
-import type { Front } from './front.ts';
-import { ANONYMOUS, type HolderHash } from './holder.ts';
+import { ANONYMOUS } from './holder.ts';
+import type { HttpDoor } from './http-exchange.ts';
 import type { Guest, Lobby } from './lobby.ts';
-import type { OriginCheck } from './origin.ts';
 import type { SocketCount } from './socket-count.ts';
-import type { TokenCheck } from './token-check.ts';
 
-export interface UpgradeOptions {
-  front: Front;
-  holders: HolderHash;
-  mayUse: OriginCheck;
-  /** Missing where nobody looks at tokens. */
-  check: TokenCheck | undefined;
+export interface UpgradeOptions extends HttpDoor {
   /** Open WebSockets of all fronts, and how many there may be. */
-  count: SocketCount;
-  maxConnections: number;
-  readonly lobby: Lobby;
-  log: Log;
+  readonly count: SocketCount;
+  readonly maxConnections: number;
 }
 
 /** What hangs on a socket from its upgrade on. */
