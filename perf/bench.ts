@@ -3,9 +3,10 @@ import { version } from '../src/base/version.ts';
 import { positive, wholeNumber, words } from './flags.ts';
 import { GATE_PATTERNS } from './gate/cost.ts';
 import { OVERLOAD_TIMES, PROCESSOR, SLOW_STORE } from './gate/overload.ts';
-import { limitsOf, renderReport, targetsOf } from './report.ts';
+import { renderReport } from './report.ts';
 import { runMain } from './run-main.ts';
 import { PARTS, type Part, patternsWriting, runSuite, type SuiteOptions } from './suite.ts';
+import { limitsOf, targetsOf } from './targets.ts';
 import { ENGINE, HOLDFAST_SERVER, PATTERNS, SALE_PATTERNS } from './wire.ts';
 
 interface Flags {

@@ -1,4 +1,4 @@
-import { grouped } from '../report.ts';
+import { grouped } from '../text-table.ts';
 import { headLines, SHAPE_LABELS, sceneLabel, targetRows, times } from './report.ts';
 import { describeDrive, type PeerResult, type PeersReport, type SideResult } from './result.ts';
 import { SCENES, SHAPES, type Shape } from './sides.ts';

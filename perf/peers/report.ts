@@ -1,6 +1,6 @@
 import { MAX_TAKEN_PERCENT } from '../machine.ts';
-import { grouped, table } from '../report.ts';
 import { rounded } from '../stats.ts';
+import { grouped, table } from '../text-table.ts';
 import { describeDrive, type PeerResult, type PeersReport, type SideResult } from './result.ts';
 import { SCENES, type Scene, SHAPES, type Shape, type SideName } from './sides.ts';
 

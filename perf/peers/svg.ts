@@ -1,4 +1,4 @@
-import { grouped } from '../report.ts';
+import { grouped } from '../text-table.ts';
 import { headLines, SHAPE_LABELS, sceneLabel } from './report.ts';
 import type { PeersReport, SideResult } from './result.ts';
 import { SCENES, SHAPES, type Shape } from './sides.ts';

@@ -1,5 +1,5 @@
 import { MAX_TAKEN_PERCENT } from '../machine.ts';
-import { grouped, percent, table } from '../report.ts';
+import { grouped, percent, table } from '../text-table.ts';
 import type { Measured, OnMachine, ScaleRun } from './measure.ts';
 import { type Cost, type Limit, THREADS } from './model.ts';
 import type { Check, FrameOutlook, Outlook } from './predict.ts';

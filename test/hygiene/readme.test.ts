@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { PROCESSOR, SLOW_STORE } from '../../perf/gate/overload.ts';
 import { SIDES } from '../../perf/peers/sides.ts';
-import { limitsOf, targetsOf } from '../../perf/report.ts';
+import { limitsOf, targetsOf } from '../../perf/targets.ts';
 import { Status } from '../../protocol/status.ts';
 import { RULES, type RuleRow } from '../../src/admission/rules.ts';
 import { SOURCE_FORMS } from '../../src/auth/key-source.ts';

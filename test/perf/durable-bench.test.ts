@@ -7,8 +7,9 @@ import type { DurableResult } from '../../perf/durable/durable.ts';
 import { benchJournal, type JournalResult } from '../../perf/durable/journal.ts';
 import { mountOf, Place, parseMounts } from '../../perf/durable/place.ts';
 import type { SteadyLatency } from '../../perf/durable/steady.ts';
-import { limitsOf, renderReport, targetsOf } from '../../perf/report.ts';
+import { renderReport } from '../../perf/report.ts';
 import type { Report } from '../../perf/suite.ts';
+import { limitsOf, targetsOf } from '../../perf/targets.ts';
 import { PATTERNS } from '../../perf/wire.ts';
 
 describe('the place of the stores', () => {

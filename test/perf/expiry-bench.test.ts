@@ -2,8 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { benchExpiry, type ExpiryOptions } from '../../perf/expiry.ts';
 import { measureLateness } from '../../perf/load/lateness.ts';
-import { limitsOf, renderReport } from '../../perf/report.ts';
+import { renderReport } from '../../perf/report.ts';
 import type { Report } from '../../perf/suite.ts';
+import { limitsOf } from '../../perf/targets.ts';
 import { HOLDFAST_SERVER } from '../../perf/wire.ts';
 import { startHere } from '../fixtures/server.ts';
 

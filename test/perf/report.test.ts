@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { renderReport, targetsOf } from '../../perf/report.ts';
+import { renderReport } from '../../perf/report.ts';
 import type { Report } from '../../perf/suite.ts';
+import { targetsOf } from '../../perf/targets.ts';
 import { type HoldfastRate, PATTERNS, type Rate } from '../../perf/wire.ts';
 
 describe('the report', () => {
