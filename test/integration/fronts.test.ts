@@ -149,12 +149,13 @@ describe('a server with several fronts', () => {
       events.flatMap((event) => (event.event === name && 'front' in event ? [event.front] : []));
     frontControlOf(server.memory, 2)[FrontControl.FAULT] = 3000;
     const answers = Promise.all(buyers.map((buyer) => buyer.call(Op.TIME)));
-    await expect.poll(() => of('front-silent'), { timeout: 5000 }).toEqual([2]);
+    // On a busy machine another may be silent for a moment, too.
+    await expect.poll(() => of('front-silent')).toContain(2);
     // The first to answer is one that does not hang.
     expect((await Promise.race([1, 2, 3].map(() => answerOf('/readyz')))).status).toBe(503);
-    await expect.poll(() => of('front-back'), { timeout: 10_000 }).toEqual([2]);
+    await expect.poll(() => of('front-back')).toContain(2);
     for (const [status] of await answers) expect(status).toBe(Status.OK);
-    expect((await answerOf('/readyz')).status).toBe(200);
+    await expect.poll(async () => (await answerOf('/readyz')).status).toBe(200);
   });
 
   it('refuses a port that another has, also one with several fronts, which goes on', async () => {
