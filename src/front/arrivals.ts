@@ -84,6 +84,11 @@ export class Arrivals {
     this.nowMs = nowMs;
   }
 
+  /** The same limits for another crowd, which only this front counts. */
+  apart(): Arrivals {
+    return new Arrivals(allocateArrivals(0), this.limits, this.nowMs);
+  }
+
   /**
    * Counts a handshake, and the WebSocket that it opens when this returns OK: see Arrival. `counted` then says whether leave() has to tell of
    * its end.

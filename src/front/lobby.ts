@@ -41,6 +41,11 @@ export class Lobby {
     this.arrivals = options.arrivals;
   }
 
+  /** That of another port: however many come here, none of them takes the room of those who come there. */
+  apart(): Lobby {
+    return new Lobby({ ...this.options, arrivals: this.arrivals.apart() });
+  }
+
   /** For App.filter(), which tells of sockets that come (1) and go (-1). */
   readonly enter = (res: uWS.HttpResponse, change: number): void => {
     if (change < 0) return;

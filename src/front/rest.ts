@@ -6,6 +6,8 @@ const LOOK_MS = 250;
 /** At rest is who was busy for less than this share of the time, in so many looks in a row. */
 const CALM_SHARE = 0.1;
 const CALM_LOOKS = 4;
+/** From one time to the next, since it holds the thread up: clients could have it done over and over by coming and going. */
+const APART_MS = 15_000;
 /** A heap that has grown by less is let be. */
 const GROWN_BYTES = 8 << 20;
 
@@ -49,6 +51,7 @@ export class Rest {
     thread.giveBack();
     this.restingBytes = thread.heapBytes();
     this.calmLooks = 0;
+    this.nextLookMs = nowMs + APART_MS;
   }
 }
 

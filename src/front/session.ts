@@ -162,7 +162,9 @@ export class Sessions {
   ): Promise<void> {
     let identity: Identity;
     try {
-      identity = await this.verify(connection, token);
+      // Who is signed in renews whatever others bring from his address, who could end his session by it; how often he may is limited above.
+      const signedIn = session.identity !== undefined;
+      identity = await (signedIn ? this.options.check.verify(token) : this.verify(connection, token));
     } catch (error) {
       if (connection.open) this.refuse(connection, session, requestId, mode, error);
       return;
@@ -202,8 +204,7 @@ export class Sessions {
   private dismiss(connection: Connection, error: unknown): void {
     const later = !(error instanceof AuthError) || error.reason === AuthReason.KEYS_UNAVAILABLE;
     this.noteBadToken(connection, error);
-    const reason = error instanceof Error ? error.message : String(error);
-    connection.sink.close(later ? TRY_AGAIN_LATER : SessionClose.UNAUTHENTICATED, reason);
+    connection.sink.close(later ? TRY_AGAIN_LATER : SessionClose.UNAUTHENTICATED, sayable(error));
   }
 
   private noteBadToken(connection: Connection, error: unknown): void {
@@ -264,4 +265,11 @@ export class Sessions {
     if (mode === Mode.BINARY) connection.sink.send(bytes);
     else connection.sink.sendDecoded(mode, decodeAll(bytes)[0] as unknown[]);
   }
+}
+
+/** What a client is told: of what it did, or is to do. Whatever else went wrong is for the log, since it may tell of files within. */
+function sayable(error: unknown): string {
+  const itsOwn =
+    error instanceof AuthError || error instanceof CheckBusyError || error instanceof BadTokensError;
+  return itsOwn ? error.message : 'the token could not be looked at';
 }

@@ -15,6 +15,7 @@ import { type AdminOptions, routeAdmin } from './http-admin.ts';
 import { routeHealth } from './http-health.ts';
 import { routeStock } from './http-stock.ts';
 import { Listener, type TlsFiles } from './listener.ts';
+import type { Lobby } from './lobby.ts';
 import { decodeAll, encode } from './message.ts';
 import type { Sessions } from './session.ts';
 import { TICK_MS } from './stage-sampler.ts';
@@ -47,6 +48,8 @@ export class SocketServer {
   private readonly options: SocketServerOptions;
   private readonly main: Listener;
   private admin: Listener | undefined;
+  /** Whoever runs the server is let in there also when a crowd has used up all that comes in here. */
+  private adminLobby: Lobby | undefined;
   /** Those that got their sockets from the two, one after the other: each has a certificate of its own. */
   private readonly renewed: Listener[] = [];
   private current: Listener;
@@ -90,9 +93,12 @@ export class SocketServer {
   }
 
   private routeForAdmin(app: uWS.TemplatedApp): void {
-    app.filter((res, change) => this.options.lobby.enter(res, change as number));
-    routeAdmin(app, this.options);
-    routeHealth(app, this.options);
+    const { options } = this;
+    this.adminLobby ??= options.lobby.apart();
+    const apart = { ...options, lobby: this.adminLobby };
+    app.filter((res, change) => apart.lobby.enter(res, change as number));
+    routeAdmin(app, apart);
+    routeHealth(app, apart);
   }
 
   /** The app that listens, if this is the server that does. */

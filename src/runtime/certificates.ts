@@ -25,6 +25,8 @@ export class Certificates {
   private timer: NodeJS.Timeout | undefined;
   private busy: Promise<void> | undefined;
   private problem = '';
+  /** What is in the files now was not taken. Later it may be: when a clock was set, or there are descriptors again. */
+  private untaken = false;
 
   private constructor(options: CertificatesOptions) {
     this.options = options;
@@ -56,12 +58,16 @@ export class Certificates {
   private async follow(): Promise<void> {
     const { tls, log, apply } = this.options;
     try {
-      if (!(await this.changed())) return;
+      const changed = await this.changed();
+      if (!changed && !this.untaken) return;
+      this.untaken = true;
       for (let look = 0; look < MAX_SETTLE_LOOKS; look++) {
         await sleep(SETTLE_MS, undefined, { ref: false });
         if (!(await this.changed())) break;
       }
       const next = tlsOf(tls.cert, tls.key) as TlsFiles;
+      // Once: each time leaves something behind.
+      this.untaken = false;
       await apply(next);
       this.problem = '';
       log({ event: 'certificate-read', path: tls.cert, until: new Date(next.untilMs).toISOString() });

@@ -5,7 +5,7 @@ import { AuthError, type Identity } from '../../src/auth/identity.ts';
 import { Front } from '../../src/front/front.ts';
 import { HolderHash } from '../../src/front/holder.ts';
 import { MAX_BAD_TOKENS, SessionClose, Sessions } from '../../src/front/session.ts';
-import { BoundedCheck, CHECK_RETRY_MS, type TokenCheck } from '../../src/front/token-check.ts';
+import { BoundedCheck, CHECK_RETRY_MS, type TokenCheck, type Tries } from '../../src/front/token-check.ts';
 import { FrontCell, replyCell } from '../../src/shard/counters.ts';
 import { Mode } from '../../src/shard/records.ts';
 import { frameOf, makeMemory, NOW, RecordingSink } from './fixtures.ts';
@@ -41,10 +41,17 @@ class StaticCheck implements TokenCheck {
   async verify(token: string): Promise<Identity> {
     await this.gate;
     const identity = KNOWN[token];
+    if (token === 'trouble') throw new Error('EIO: /etc/holdfast/keys.json');
     if (token === 'keyless') throw new AuthError(AuthReason.KEYS_UNAVAILABLE, 'later');
     if (identity === undefined) throw new AuthError(AuthReason.BAD_SIGNATURE, 'no');
     return identity;
   }
+}
+
+interface SetUp {
+  authDeadlineMs?: number;
+  most?: number;
+  tries?: Tries;
 }
 
 let sessions: Sessions | undefined;
@@ -54,13 +61,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function setUp({ authDeadlineMs = 5000, most = 10 } = {}) {
+function setUp({ authDeadlineMs = 5000, most = 10, tries }: SetUp = {}) {
   const memory = makeMemory();
   const holders = new HolderHash(new Uint8Array(32));
   const check = new StaticCheck();
   const counters = new Float64Array(FrontCell.CELLS);
   const own = new Sessions({
-    check: new BoundedCheck(check, most),
+    check: new BoundedCheck(check, most, tries),
     holders,
     counters,
     authDeadlineMs,
@@ -151,6 +158,12 @@ describe('a connection that was opened with a token', () => {
     expect(sink.closes).toEqual([{ code, reason }]);
   });
 
+  it('is not told what is none of its business', async () => {
+    const { connectWith } = setUp();
+    const { sink } = await connectWith('trouble');
+    expect(sink.closes).toEqual([{ code: 1013, reason: 'the token could not be looked at' }]);
+  });
+
   it('may not do anything before the token was looked at', async () => {
     const { connect, own } = setUp();
     const { connection, send, sink } = connect();
@@ -234,6 +247,18 @@ describe('a session', () => {
     send([Op.TIME, 2]);
     expect(sink.messages).toEqual([answer, [2, Status.OK, NOW]]);
     expect([connection.holder, sink.closes]).toEqual(['ann', []]);
+  });
+
+  it('is renewed also while no token from its address is looked at, of which others have brought too many bad ones', async () => {
+    let shut = false;
+    const tries = { mayTry: () => !shut, failed: () => {}, retryMs: 700 };
+    const { connect, connectWith } = setUp({ tries });
+    const [ann, stranger] = [await connectWith('ann'), connect()];
+    shut = true;
+    for (const { send } of [ann, stranger]) send([Op.AUTH, 1, 'ann again']);
+    await settled();
+    expect(ann.sink.messages).toEqual([[1, Status.OK, 'ann', FAR + 1]]);
+    expect(stranger.sink.messages).toEqual([[1, Status.RATE_LIMITED, 700, Layer.ADDRESS_RATE]]);
   });
 
   it('ends when its token expires, unless it was renewed', async () => {
