@@ -73,7 +73,9 @@ export function imageInfo(image: Int32Array): ImageInfo {
   const version = image[ImageHead.VERSION] as number;
   const words = image[ImageHead.WORDS] as number;
   if (version !== IMAGE_VERSION)
-    throw new ImageError(`the image has version ${version}, and this program reads ${IMAGE_VERSION}`);
+    throw new ImageError(
+      `the image has version ${version}, and this program reads ${IMAGE_VERSION}; the Holdfast that wrote it can read it`,
+    );
   if (words < RECORDS || words > image.length)
     throw new ImageError(`the image says that it has ${words} words, and there are ${image.length}`);
   const header = new Float64Array(image.slice(ImageHead.HEADER, RECORDS).buffer);

@@ -154,11 +154,9 @@ export class Supervisor {
     watched.replacements.push(now);
     watched.thread = this.spawn(worker);
     watched.ended = false;
-    // The dead may have shown some that no check saw, and they are no sign of the new one.
+    // The last beats of the dead, which no check may have seen, are none of the new thread's.
     watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
     watched.silent = -this.startChecks;
-    // The last beat of the dead, which no check has seen, is none of the new thread's.
-    watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
     this.options.log({ event: 'worker-replaced', worker, fencedSegment });
     this.options.wake();
     if (fencedSegment >= 0) this.options.onFenced(fencedSegment);
