@@ -36,22 +36,20 @@ describe('the bench command', () => {
     const keyed = ['onePerFrame', 'batched', 'hot'].map((name) => wire[name].keyed.commandsPerSecond);
     expect(Math.max(...keyed)).toBeGreaterThan(0);
     expect(reasons(wire.flash.refusedBy)).toEqual(['SOLD_OUT']);
-    for (const { p50, unanswered } of [steady.echo, steady.durable, steady.whileSnapshotting]) {
-      expect(p50).toBeGreaterThanOrEqual(0);
-      expect(unanswered).toBe(0);
-    }
+    const steadies = [steady.echo, steady.durable, steady.whileSnapshotting];
+    expect(Math.max(...steadies.map(({ p50 }) => p50))).toBeGreaterThan(0);
+    for (const { unanswered } of steadies) expect(unanswered).toBe(0);
     expect(journal.keyless.bytesPerHold).toBeGreaterThan(40);
     expect(journal.keyed.bytesPerHold).toBeGreaterThan(journal.keyless.bytesPerHold);
     expect(journal.keyed.events).toBeGreaterThan(journal.keyed.holds);
     expect(start.startMs).toBeGreaterThan(start.recoveryMs);
-    if (redis !== null) expect(redis.always.commandsPerSecond).toBeGreaterThanOrEqual(0);
+    if (redis !== null) expect(redis.always.commandsPerSecond).toEqual(expect.any(Number));
     expect(report.storm).toMatchObject({ connections: 300, verified: true, books: { violations: 0 } });
     expect(report.fairness).toMatchObject({ oversold: 0, leaked: 0, lost: 0, verified: true });
     expect(report.fairness.hoarded.most).toBe(2);
-    for (const cost of Object.values<{ withGate: number; refusedBy: object }>(report.gate.patterns)) {
-      expect(cost.withGate).toBeGreaterThanOrEqual(0);
-      expect(reasons(cost.refusedBy)).toEqual([]);
-    }
+    const costs = Object.values<{ withGate: number; refusedBy: object }>(report.gate.patterns);
+    expect(Math.max(...costs.map(({ withGate }) => withGate))).toBeGreaterThan(0);
+    for (const { refusedBy } of costs) expect(reasons(refusedBy)).toEqual([]);
     for (const { acceptedPerSecond, timesSent, beside, oversold, leaked, lost } of report.overload.setUps) {
       expect(beside.offeredPerSecond).toBeGreaterThan(0);
       // On a machine that is busy with something else, the short closed loop may have no answer yet, and then nothing is a multiple of it.
