@@ -57,7 +57,7 @@ export interface FairnessResult {
 
 const PRIZE = 'prize';
 const PLENTY = 'plenty';
-const UNITS_EACH = 2;
+export const UNITS_EACH = 2;
 const PLENTY_UNITS = 1_000_000;
 /** Beyond the end of the run, so that what was taken is still there to be counted. */
 const TTL_MS = 600_000;

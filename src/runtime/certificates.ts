@@ -66,9 +66,8 @@ export class Certificates {
         if (!(await this.changed())) break;
       }
       const next = tlsOf(tls.cert, tls.key) as TlsFiles;
-      // Once: each time leaves something behind.
-      this.untaken = false;
       await apply(next);
+      this.untaken = false;
       this.problem = '';
       log({ event: 'certificate-read', path: tls.cert, until: new Date(next.untilMs).toISOString() });
     } catch (error) {

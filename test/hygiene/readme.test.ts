@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { UNITS_EACH } from '../../perf/crowd/fairness.ts';
 import { PROCESSOR, SLOW_STORE } from '../../perf/gate/overload.ts';
 import { SIDES } from '../../perf/peers/sides.ts';
 import { limitsOf, targetsOf } from '../../perf/targets.ts';
@@ -355,6 +356,8 @@ const EVERY_FIGURE = {
     redis: { always: { commandsPerSecond: 1 }, everysec: { commandsPerSecond: 1 } },
   },
   gate: { leastShareOfUngated: 1 },
+  storm: { before: { rssMb: 1, descriptors: 1 }, after: [{ rssMb: 1, descriptors: 1 }] },
+  fairness: { unitsEach: UNITS_EACH, hoarded: { most: 1 }, oversold: 0, leaked: 0, lost: 0 },
   overload: {
     setUps: [SLOW_STORE, PROCESSOR].map((setUp) => ({
       ...setUp,
