@@ -1,3 +1,4 @@
+import { Heartbeat } from '../shard/heartbeat.ts';
 import { FrontControl } from '../shard/memory.ts';
 
 /** What was seen of a front: that it is silent, since when it was when it came back, or that it was silent for too long. */
@@ -18,9 +19,7 @@ export interface FrontWatchOptions {
 
 interface Watched {
   readonly control: Int32Array;
-  heartbeat: number;
-  /** Looks in a row in which the heartbeat stood still. Looks rather than time, since a process that was stopped as a whole is not silent. */
-  still: number;
+  readonly heartbeat: Heartbeat;
 }
 
 /** Looks at the heartbeats of fronts. */
@@ -33,30 +32,26 @@ export class FrontWatch {
   constructor({ fronts, silentMs, lostMs }: FrontWatchOptions, report: (sign: FrontSign) => void) {
     this.everyMs = Math.ceil(silentMs / LOOKS);
     this.lostLooks = Math.max(LOOKS + 1, Math.ceil(lostMs / this.everyMs));
-    this.watched = fronts.map((sab) => ({ control: new Int32Array(sab), heartbeat: -1, still: 0 }));
+    this.watched = fronts.map((sab) => {
+      const control = new Int32Array(sab);
+      return { control, heartbeat: new Heartbeat(control, FrontControl.HEARTBEAT) };
+    });
     this.report = report;
   }
 
   /** To be called every `everyMs`. */
   look(): void {
-    this.watched.forEach((one, front) => {
-      const { control, still } = one;
-      const heartbeat = Atomics.load(control, FrontControl.HEARTBEAT);
-      const silentMs = still * this.everyMs;
-      if (heartbeat !== one.heartbeat) {
-        one.heartbeat = heartbeat;
-        one.still = 0;
-        if (still < LOOKS) return;
+    this.watched.forEach(({ control, heartbeat }, front) => {
+      const before = heartbeat.still;
+      const still = heartbeat.look();
+      if (still === 0 && before >= LOOKS) {
         Atomics.store(control, FrontControl.SILENT, 0);
-        this.report({ sign: 'back', front, silentMs });
-        return;
-      }
-      one.still++;
-      if (one.still === LOOKS) {
+        this.report({ sign: 'back', front, silentMs: before * this.everyMs });
+      } else if (still === LOOKS) {
         Atomics.store(control, FrontControl.SILENT, 1);
-        this.report({ sign: 'silent', front, silentMs: LOOKS * this.everyMs });
-      } else if (one.still === this.lostLooks) {
-        this.report({ sign: 'lost', front, silentMs: one.still * this.everyMs });
+        this.report({ sign: 'silent', front, silentMs: still * this.everyMs });
+      } else if (still === this.lostLooks) {
+        this.report({ sign: 'lost', front, silentMs: still * this.everyMs });
       }
     });
   }

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { ClockAnchor } from '../base/clock.ts';
 import type { Log } from '../log/events.ts';
 import { Doorbell } from '../ring/doorbell.ts';
+import { Heartbeat } from '../shard/heartbeat.ts';
 import { Control, controlOf, type EngineMemory, Lease } from '../shard/memory.ts';
 import type { Shard } from '../shard/shard.ts';
 import { threadUrl } from './thread-url.ts';
@@ -31,12 +32,7 @@ const START_MS = 60_000;
 
 interface Watched {
   thread: Worker;
-  heartbeat: number;
-  /**
-   * Checks in a row in which the heartbeat stood still. Checks rather than time, since a process that was stopped as a whole is not stalled.
-   * Negative while the thread may still be starting.
-   */
-  silent: number;
+  readonly heartbeat: Heartbeat;
   ended: boolean;
   replacements: number[];
 }
@@ -64,8 +60,7 @@ export class Supervisor {
     for (let worker = 0; worker < workers.length; worker++) {
       this.watched.push({
         thread: this.spawn(worker),
-        heartbeat: 0,
-        silent: -this.startChecks,
+        heartbeat: new Heartbeat(this.controls[worker] as Int32Array, Control.HEARTBEAT, this.startChecks),
         ended: false,
         replacements: [],
       });
@@ -117,11 +112,8 @@ export class Supervisor {
     for (let worker = 0; worker < this.watched.length; worker++) {
       const watched = this.watched[worker] as Watched;
       if (watched.ended) continue;
-      const heartbeat = Atomics.load(this.controls[worker] as Int32Array, Control.HEARTBEAT);
-      watched.silent = heartbeat === watched.heartbeat ? watched.silent + 1 : 0;
-      watched.heartbeat = heartbeat;
-      if (watched.silent < CHECKS_PER_STALL) continue;
-      watched.silent = 0;
+      if (watched.heartbeat.look() < CHECKS_PER_STALL) continue;
+      watched.heartbeat.restart(0);
       const detail = `no heartbeat for ${this.options.stallMs} ms`;
       this.options.log({ event: 'worker-stalled', worker, detail });
       // The thread may be in the middle of a store; only when it has ended for certain is its memory taken over, in exited().
@@ -154,9 +146,7 @@ export class Supervisor {
     watched.replacements.push(now);
     watched.thread = this.spawn(worker);
     watched.ended = false;
-    // The last beats of the dead, which no check may have seen, are none of the new thread's.
-    watched.heartbeat = Atomics.load(control, Control.HEARTBEAT);
-    watched.silent = -this.startChecks;
+    watched.heartbeat.restart(this.startChecks);
     this.options.log({ event: 'worker-replaced', worker, fencedSegment });
     this.options.wake();
     if (fencedSegment >= 0) this.options.onFenced(fencedSegment);
