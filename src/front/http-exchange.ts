@@ -9,7 +9,7 @@ import { bearerOf, challenge, tokenInUrl } from './credentials.ts';
 import type { Front } from './front.ts';
 import { ANONYMOUS, type HolderHash } from './holder.ts';
 import { explain, REASON_PHRASES } from './http-refusals.ts';
-import { endResponse, hasBody, isBadlyFramed } from './http-wire.ts';
+import { endResponse, hasBody, isBadlyFramed, whoTwice } from './http-wire.ts';
 import type { Guest, Lobby } from './lobby.ts';
 import type { OriginCheck } from './origin.ts';
 import { requestIdOf } from './request-id.ts';
@@ -45,7 +45,8 @@ export class Exchange {
   private readonly door: HttpDoor;
   private readonly authorization: string;
   private readonly named: string;
-  private readonly inUrl: string | undefined;
+  /** What is wrong with how it says who asks. */
+  private readonly wrong: string | undefined;
   /** Such a request is not carried out, and its connection is closed. */
   private readonly badFraming: boolean;
   /** Missing when the sender was gone before anybody looked. */
@@ -71,7 +72,7 @@ export class Exchange {
     this.path = req.getUrl();
     this.authorization = req.getHeader('authorization');
     this.named = req.getHeader('x-holdfast-holder');
-    this.inUrl = tokenInUrl(req.getQuery());
+    this.wrong = whoTwice(req) ?? tokenInUrl(req.getQuery());
     this.badFraming = isBadlyFramed(req);
     this.guest = door.lobby.guest(res, req);
     if (this.guest === undefined) {
@@ -111,8 +112,8 @@ export class Exchange {
     if (this.done || this.guest === undefined) return;
     if (this.badFraming) {
       this.problem(400, 'MALFORMED', 'it cannot be said where the request ends');
-    } else if (this.inUrl !== undefined) {
-      this.problem(400, 'MALFORMED', this.inUrl);
+    } else if (this.wrong !== undefined) {
+      this.problem(400, 'MALFORMED', this.wrong);
     } else if (check === undefined) {
       const { lo, hi } = this.guest;
       const caller = anybody(this.named || ANONYMOUS, this.named !== '', holders);

@@ -28,6 +28,22 @@ export function isBadlyFramed(req: uWS.HttpRequest): boolean {
   return encodings === 1 && req.getHeader('transfer-encoding').toLowerCase() !== 'chunked';
 }
 
+/** Headers that say who asks. */
+const WHO_ASKS = ['authorization', 'sec-websocket-protocol', 'x-holdfast-holder'];
+
+/**
+ * What is wrong with a request that says more than once who asks, as a sentence without an end. The socket layer gives the first of several
+ * headers; a proxy in front of it that has checked the last would let somebody in whom it does not know.
+ */
+export function whoTwice(req: uWS.HttpRequest): string | undefined {
+  const seen: string[] = [];
+  req.forEach((name) => {
+    if (WHO_ASKS.includes(name)) seen.push(name);
+  });
+  const twice = seen.find((name, i) => seen.indexOf(name) < i);
+  return twice === undefined ? undefined : `the header ${twice} is there more than once`;
+}
+
 /** Whether a body comes behind the head, though it may be an empty one. */
 export function hasBody(req: uWS.HttpRequest): boolean {
   return req.getHeader('content-length') !== '' || req.getHeader('transfer-encoding') !== '';

@@ -9,6 +9,7 @@ import { CLOSED_SINK, type Connection } from './connections.ts';
 import { challenge, credentialsOf } from './credentials.ts';
 import { ANONYMOUS } from './holder.ts';
 import type { HttpDoor } from './http-exchange.ts';
+import { hasBody, isBadlyFramed, whoTwice } from './http-wire.ts';
 import type { Guest, Lobby } from './lobby.ts';
 import type { SocketCount } from './socket-count.ts';
 
@@ -62,7 +63,7 @@ export function upgrade(
   const authorization = req.getHeader('authorization');
   const { token, byProgram, subprotocol, problem } = credentialsOf(authorization, protocols, req.getQuery());
   const name = req.getQuery('holder');
-  const wrong = problem ?? nameProblem(name, authenticated);
+  const wrong = bodyProblem(req) ?? whoTwice(req) ?? problem ?? nameProblem(name, authenticated);
   if (wrong !== undefined) {
     refuseCounted(TurnedAway.MALFORMED, '400 Bad Request', wrong);
     return;
@@ -107,6 +108,12 @@ function turnAway(res: uWS.HttpResponse, refusal: number, guest: Guest, lobby: L
   const { status, why } = lobby.turnAway(refusal, guest.address);
   const headers = { 'retry-after': String(lobby.retryAfterS) };
   refuse(res, status, why, headers, () => lobby.leave(guest));
+}
+
+/** What is wrong with what comes behind the head, if anything: who takes it for a body, and not for frames, sees other requests than this server. */
+function bodyProblem(req: uWS.HttpRequest): string | undefined {
+  const empty = !hasBody(req) || req.getHeader('content-length') === '0';
+  return empty && !isBadlyFramed(req) ? undefined : 'an upgrade has no body';
 }
 
 /** What is wrong with the name in the address, if anything. */

@@ -88,6 +88,26 @@ describe('where a request ends is never a matter of opinion', () => {
     ['a chunk of no number', chunked(`zz\r\n${BODY}\r\n0\r\n\r\n`), status(400)],
     ['a chunk with an extension', chunked(`b;${'a'.repeat(300)}\r\n${BODY}\r\n0\r\n\r\n`), status(400)],
     ['a request inside a body', sized(SECOND), status(400)],
+    ['an upgrade with a body', get('/v1/ws', UPGRADE + KEY + length(5)), status(400), 'and closes'],
+    [
+      'an upgrade with a request for a body',
+      get('/v1/ws', UPGRADE + KEY + length(SECOND.length)) + SECOND,
+      status(400),
+      'and closes',
+    ],
+    [
+      'an upgrade with chunks',
+      get('/v1/ws', `${UPGRADE}${KEY}Transfer-Encoding: chunked\r\n`),
+      status(400),
+      'and closes',
+    ],
+    [
+      'an upgrade with two lengths',
+      get('/v1/ws', UPGRADE + KEY + length(0) + length(5)),
+      status(400),
+      'and closes',
+    ],
+    ['an upgrade with an empty body', get('/v1/ws', UPGRADE + KEY + length(0)), status(101)],
   ])('%s', async (_, bytes, answer, closes) => expectAnswer(bytes, answer, closes !== undefined));
 
   it('what was refused for it did not happen', async () => {
@@ -166,6 +186,17 @@ describe('a path, a method or a body that is none of ours', () => {
       'and closes',
     ],
     ['a token in the address', get('/v1/ws?token=x', UPGRADE + KEY), status(400), 'and closes'],
+    [
+      'two holders',
+      get('/v1/holds/1', 'x-holdfast-holder: alice\r\nX-Holdfast-Holder: bob\r\n'),
+      status(400),
+    ],
+    [
+      'two lists of subprotocols',
+      get('/v1/ws', UPGRADE + KEY + 'Sec-WebSocket-Protocol: holdfast.v1\r\n'.repeat(2)),
+      status(400),
+      'and closes',
+    ],
   ])('%s', async (_, bytes, answer, closes) => expectAnswer(bytes, answer, closes !== undefined));
 });
 

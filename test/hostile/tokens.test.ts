@@ -19,6 +19,8 @@ const CLOSE_CODE = Buffer.from([
   SessionClose.UNAUTHENTICATED >> 8,
   SessionClose.UNAUTHENTICATED & 0xff,
 ]).toString('latin1');
+const UPGRADE =
+  'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 const ISSUER = 'https://issuer.example';
 const AUDIENCE = 'holdfast';
 
@@ -108,15 +110,31 @@ describe.each<[string, [what: string, token: string, ...reasons: string[]][]]>([
   });
 
   it.concurrent.each(rows)('in the list of subprotocols: %s', async (_name, text) => {
-    const upgrade =
-      'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
     const answer = await target.askUntilClosed(
-      `GET /v1/ws HTTP/1.1\r\nHost: x\r\n${upgrade}Sec-WebSocket-Protocol: holdfast.v1, holdfast.token.${text}\r\n\r\n`,
+      `GET /v1/ws HTTP/1.1\r\nHost: x\r\n${UPGRADE}Sec-WebSocket-Protocol: holdfast.v1, holdfast.token.${text}\r\n\r\n`,
     );
     // A token that is looked at leaves the connection open until that is done.
     const first = answer.text.split('\r\n')[0] as string;
     if (first.startsWith('HTTP/1.1 101 ')) expect(answer.text).toContain(CLOSE_CODE);
     else expect(first).toMatch(/^$|^HTTP\/1\.1 (400|401|431) /);
+  });
+});
+
+describe('a second token, which another server may take for the one that counts,', () => {
+  it.concurrent.each([
+    ['of a request', '/v1/skus/prize', (one: string) => `Authorization: Bearer ${one}\r\n`],
+    ['of an upgrade', '/v1/ws', (one: string) => `${UPGRADE}Authorization: Bearer ${one}\r\n`],
+    [
+      'of a list of subprotocols',
+      '/v1/ws',
+      (one: string) => `${UPGRADE}Sec-WebSocket-Protocol: holdfast.v1, holdfast.token.${one}\r\n`,
+    ],
+  ])('has neither let in: %s', async (_, path, headers) => {
+    const answer = await target.ask(
+      `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers(token())}${headers(token({ sub: 'bob' }))}\r\n`,
+    );
+    expect(answer.text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer.text).toMatch(/the header \S+ is there more than once/);
   });
 });
 
