@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { distributionOf, plotsOf } from '../../perf/stress/report/data.ts';
+import { lone } from '../../perf/stress/report/draw.ts';
 import { escaped, json, renderPage } from '../../perf/stress/report/page.ts';
 import { launchChromium, whyNoChromium } from '../fixtures/chromium.ts';
 import { stressResult } from './fixtures/stress-result.ts';
@@ -79,6 +80,18 @@ describe('what is drawn', () => {
     // Ten times as long in the middle.
     const { p99 } = stages?.queueUs[2] ?? expect.unreachable('there is no worker 2');
     expect((p99[22] as number) / (p99[0] as number)).toBeGreaterThan(5);
+  });
+
+  it.each([
+    [
+      [5, null, 0, null, 3, 4, null, 7],
+      [0, 2, 7],
+    ],
+    [[5], [0]],
+    [[5, 6], []],
+    [[null, null], []],
+  ])('of the line %j is a point at %j', (line, points) => {
+    expect(lone(line)).toEqual(points);
   });
 
   it('is no stages of a server without stage clocks', () => {

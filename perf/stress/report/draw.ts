@@ -100,7 +100,7 @@ function drawLines(
           stroke: color(colors[i % colors.length] as string),
           width: 1.5,
           dash: i >= colors.length ? [6, 4] : [],
-          points: { show: seconds.length < 3 },
+          points: { show: false, filter: lone(drawn[i] as Numbers) },
           value: (_: UPlot, value: number | null) => (value === null ? '–' : unit(value)),
         })),
       ],
@@ -108,6 +108,12 @@ function drawLines(
     [[...seconds], ...drawn],
     place,
   );
+}
+
+/** Where a value has none on either side. A line through it would have no length, so it is drawn as a point. */
+export function lone(line: Numbers): number[] {
+  const isValue = (at: number): boolean => typeof line[at] === 'number';
+  return [...line.keys()].filter((at) => isValue(at) && !isValue(at - 1) && !isValue(at + 1));
 }
 
 /** The share that is slower runs to the right by its logarithm, so that each further nine has the same room. */
@@ -178,7 +184,7 @@ function drawStages(place: HTMLElement, { seconds, meanUs }: StagePlots): void {
             stroke: own,
             fill: own,
             width: 0,
-            points: { show: false },
+            points: { show: false, filter: lone(sums[i] as Numbers) },
             // Of the stage itself: what is drawn is the sum.
             value: (_: UPlot, __: number | null, ___: number, at: number | null) => {
               const us = at === null ? null : meanUs[name][at];
