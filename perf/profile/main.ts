@@ -40,6 +40,11 @@ interface Flags {
 /** Most of what will be compiled is compiled by then, and allocates no more. Garbage of the load is what comes then. */
 const BEFORE_HEALTH_MS = 4000;
 
+/** What is about the server that is started, and what is played. */
+const OF_THE_LOAD: readonly (keyof Flags)[] = [
+  ...(['detailed', 'serve', 'connections', 'rate', 'inFlight', 'commandsPerFrame', 'skus', 'ttl'] as const),
+];
+
 /** With --json, as many functions of each thread as anybody may want. */
 const JSON_FUNCTIONS = 50;
 
@@ -95,6 +100,7 @@ await runMain(async () => {
 
 async function profile(scenario: string, flags: Flags): Promise<void> {
   const { doctor, allocations } = flags;
+  if (isLive(flags)) refuseLoad();
   if (doctor && allocations) throw new Error('--doctor and --allocations are two looks: take one at a time.');
   if (doctor) await showHealth(scenario, flags);
   else if (allocations) await showAllocations(scenario, flags);
@@ -151,9 +157,9 @@ async function take<Kind extends ProfileKind>(
   name: string,
   flags: Omit<Flags, 'html' | 'out' | 'top' | 'json'>,
 ) {
-  const { live, url, port, token, serve, detailed, ttl, tiny, ...wishes } = flags;
+  const { url, port, token, serve, detailed, ttl, tiny, ...wishes } = flags;
   const seconds = tiny ? 0.5 : flags.seconds;
-  if (live || url !== undefined || port !== undefined) {
+  if (isLive(flags)) {
     const address = (url ?? `http://127.0.0.1:${port ?? 7070}`).replace(/\/+$/, '');
     console.error(`Looking at ${address} for ${seconds} s.`);
     return { report: await askForProfile(address, kind, seconds, token), label: 'live', load: {} };
@@ -200,6 +206,24 @@ async function take<Kind extends ProfileKind>(
     trusted,
   };
   return { report: done, label: name, load: told };
+}
+
+function isLive({ live, url, port }: Pick<Flags, 'live' | 'url' | 'port'>): boolean {
+  return live === true || url !== undefined || port !== undefined;
+}
+
+/** Who asks for a load beside --live would take the figures for those of that load. */
+function refuseLoad(): void {
+  const given = program.options
+    .filter((option) => OF_THE_LOAD.includes(option.attributeName() as keyof Flags))
+    .filter((option) => program.getOptionValueSource(option.attributeName()) === 'cli')
+    .map(({ long }) => long);
+  const names = [...program.args, ...given].join(', ');
+  if (names === '') return;
+  throw new Error(
+    `Nothing is played against a server that runs, so there is no use for ${names}: leave it away, or have a server of its own ` +
+      'started, without --live, --url and --port. `npm run stress -- --url …` plays a load against one that runs.',
+  );
 }
 
 function makeDirectory(out: string, label: string): string {

@@ -226,6 +226,17 @@ async function run(...args: string[]) {
 }
 
 describe('npm run profile', () => {
+  it.each([
+    [['zipf', '--live'], 'zipf'],
+    [['--live', '--rate', '1000', '--skus', '7'], '--rate, --skus'],
+    [['flash', '--port', '1', '--ttl', '9', '--detailed'], 'flash, --detailed, --ttl'],
+    [['--url', 'http://127.0.0.1:1', '--serve', '--workers 2'], '--serve'],
+  ])('plays nothing against a server that runs, and says so of %j', async (args, named) => {
+    const { status, stdout, stderr } = await start(args);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`there is no use for ${named}: leave it away`);
+  });
+
   it('looks at a server that runs, which goes on, with a token where it asks for one', async () => {
     const issuer = issuerAt(place('key.json'));
     const server = await startServer({ authKeys: issuer.authKeys });
