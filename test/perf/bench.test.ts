@@ -43,18 +43,17 @@ describe('the bench command', () => {
     expect(journal.keyed.bytesPerHold).toBeGreaterThan(journal.keyless.bytesPerHold);
     expect(journal.keyed.events).toBeGreaterThan(journal.keyed.holds);
     expect(start.startMs).toBeGreaterThan(start.recoveryMs);
-    if (redis !== null) expect(redis.always.commandsPerSecond).toEqual(expect.any(Number));
+    for (const { unanswered } of Object.values<{ unanswered: number }>(redis ?? {}))
+      expect(unanswered).toBe(0);
     expect(report.storm).toMatchObject({ connections: 300, verified: true, books: { violations: 0 } });
     expect(report.fairness).toMatchObject({ oversold: 0, leaked: 0, lost: 0, verified: true });
     expect(report.fairness.hoarded.most).toBe(2);
     const costs = Object.values<{ withGate: number; refusedBy: object }>(report.gate.patterns);
     expect(Math.max(...costs.map(({ withGate }) => withGate))).toBeGreaterThan(0);
     for (const { refusedBy } of costs) expect(reasons(refusedBy)).toEqual([]);
-    for (const { acceptedPerSecond, timesSent, beside, oversold, leaked, lost } of report.overload.setUps) {
+    // On a machine that is busy with something else, the short closed loop may have no answer yet, and the open one then offers nothing.
+    for (const { beside, oversold, leaked, lost } of report.overload.setUps) {
       expect(beside.offeredPerSecond).toBeGreaterThan(0);
-      // On a machine that is busy with something else, the short closed loop may have no answer yet, and then nothing is a multiple of it.
-      expect(timesSent ?? 0).toBeGreaterThanOrEqual(0);
-      expect(acceptedPerSecond).toBeGreaterThanOrEqual(0);
       expect([oversold, leaked, lost]).toEqual([0, 0, 0]);
     }
     expect(report.targets).toHaveLength(19);
