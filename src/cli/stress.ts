@@ -79,7 +79,7 @@ export function stressCommand(): Command {
     .addOption(
       whole(
         '--in-flight <number>',
-        'frames that each connection keeps under way: a closed loop',
+        'frames that each connection keeps under way: a closed loop, which asks again at once after a refusal',
         1,
         10_000,
       ).conflicts('rate'),
