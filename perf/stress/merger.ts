@@ -54,8 +54,9 @@ export class Merger {
       for (const [name, count] of Object.entries(outcome.counts)) counts[name] = (counts[name] ?? 0) + count;
     }
     const tookMs = Math.max(...outcomes.map((outcome) => outcome.tookMs));
-    const seconds = (tookMs - this.measuredFromMs) / 1000;
-    const perSecond = (count: number): number => Math.round(count / seconds);
+    // A thread that comes to its turn too late may see the end of the warm-up behind the end of the run: nothing was measured then.
+    const seconds = Math.max(0, tookMs - this.measuredFromMs) / 1000;
+    const perSecond = (count: number): number => (seconds === 0 ? 0 : Math.round(count / seconds));
     const { offered, accepted, refused, behindEnd } = this.counted;
     if (behindEnd > 0) counts.answeredBehindTheEnd = behindEnd;
     return {
