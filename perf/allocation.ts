@@ -2,19 +2,24 @@ import { GCProfiler, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { median } from './stats.ts';
 
-const LEAST_WARM_UP_CALLS = 20_000;
+/** Calls before the measurements of an attempt, unless more are asked for: the optimizing compiler then has the function, as a rule. */
+const WARM_UP_CALLS = 20_000;
+const ATTEMPTS = 12;
+const REPEATS = 3;
 
-export interface AllocationOptions {
-  /** Calls before measuring, so that the optimizing compiler is done with the function. */
-  readonly warmUpCalls?: number;
-  /** Measurements of which the median counts; a compilation that lands in one of them does no harm. */
-  readonly repeats?: number;
+/** Calls of `fn` by one `bytesPerCall` of that many calls, at most. */
+export function mostCalls(calls: number): number {
+  return ATTEMPTS * (Math.max(calls, WARM_UP_CALLS) + REPEATS * calls);
 }
 
 /**
- * Bytes that one call of `fn` allocates on this thread's heap: median over the repeats, each of `calls` calls.
- * What a buffer holds outside the heap is not in it, since that is freed at times of its own, but its view is. Collections during a measurement are accounted for: what is allocated is the growth of the heap plus
- * what every collection took away. A function that allocates nothing gives less than a byte.
+ * Bytes that one call of `fn` allocates on this thread's heap once it has settled. Code that the optimizing compiler has not come to
+ * yet, or has to compile anew, boxes every number; how soon that thread is done is up to the machine. So what counts is the least of
+ * up to 12 attempts, with longer and longer pauses, until one is below `enough`. An attempt is the median of three measurements of
+ * `calls` calls each.
+ * What a buffer holds outside the heap is not in it, since that is freed at times of its own, but its view is. Collections during
+ * a measurement are accounted for: what is allocated is the growth of the heap plus what every collection took away. A function that
+ * allocates nothing gives less than a byte.
  *
  * `fn` gets the number of the call, from 0 in each measurement. It must neither be asynchronous nor keep much of
  * what it makes. The heap is collected before each measurement, which takes some milliseconds.
@@ -22,13 +27,23 @@ export interface AllocationOptions {
 export function bytesPerCall(
   fn: (call: number) => void,
   calls: number,
-  options: AllocationOptions = {},
+  enough: number,
+  warmUpCalls: number = Math.max(calls, WARM_UP_CALLS),
 ): number {
-  const { warmUpCalls = Math.max(calls, LEAST_WARM_UP_CALLS), repeats = 5 } = options;
-  repeat(fn, warmUpCalls);
   const overhead = median(Array.from({ length: 5 }, () => allocatedBytes(fn, 0)));
-  const measured = Array.from({ length: repeats }, () => allocatedBytes(fn, calls));
-  return Math.max(0, median(measured) - overhead) / calls;
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < ATTEMPTS && least >= enough; attempt++) {
+    repeat(fn, warmUpCalls);
+    if (attempt > 0) pause(2 ** attempt);
+    const measured = Array.from({ length: REPEATS }, () => allocatedBytes(fn, calls));
+    least = Math.min(least, Math.max(0, median(measured) - overhead) / calls);
+  }
+  return least;
+}
+
+/** Leaves the processor to the compiler's thread. */
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 function repeat(fn: (call: number) => void, calls: number): void {

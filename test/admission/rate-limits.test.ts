@@ -165,7 +165,7 @@ it('nothing is allocated for a command, admitted or refused', () => {
     layers[layer] = (layers[layer] as number) + 1;
     limits.admit(draw(call + 2), 1, ANONYMOUS, call >> 4);
   };
-  const bytes = bytesPerCall(ask, 20_000);
+  const bytes = bytesPerCall(ask, 20_000, 1);
   expect(bytes).toBeLessThan(1);
   expect([0, Layer.HOLDER_RATE, Layer.HOLDER_WINDOW].every((layer) => layers[layer] > 0)).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytesPerCall } from '../../perf/allocation.ts';
+import { bytesPerCall, mostCalls } from '../../perf/allocation.ts';
 import { MAX_REPLY_BYTES } from '../../protocol/limits.ts';
 import { Op, StockMode } from '../../protocol/ops.ts';
 import { Status } from '../../protocol/status.ts';
@@ -19,7 +19,7 @@ const NOTHING = 1;
  * Times as objects, as a worker has the one that it reads for a batch. (An element that is no number keeps the array from storing
  * bare doubles, of which each read would make an object.)
  */
-const TIMES: readonly unknown[] = ['', ...Array.from({ length: 8 * CALLS }, (_, i) => T0 + i)];
+const TIMES: readonly unknown[] = ['', ...Array.from({ length: mostCalls(CALLS) }, (_, i) => T0 + i)];
 
 /** Goes on by a millisecond with every call, over all measurements of a test. */
 class Clock {
@@ -38,12 +38,16 @@ describe('no command allocates memory', () => {
     const key = scene.bytes[hold].length - 1;
     const clock = new Clock();
     let refused = 0;
-    const bytes = bytesPerCall((call) => {
-      const now = clock.next();
-      scene.bytes[hold][key] = call & 0xff;
-      if (scene.run(hold, now) !== Status.OK) refused++;
-      scene.segment.advance(now, 100);
-    }, CALLS);
+    const bytes = bytesPerCall(
+      (call) => {
+        const now = clock.next();
+        scene.bytes[hold][key] = call & 0xff;
+        if (scene.run(hold, now) !== Status.OK) refused++;
+        scene.segment.advance(now, 100);
+      },
+      CALLS,
+      NOTHING,
+    );
     expect(bytes).toBeLessThan(NOTHING);
     expect(refused).toBe(0);
   });
@@ -62,12 +66,16 @@ describe('no command allocates memory', () => {
     ].map((command) => scene.command(command as [number]));
     const clock = new Clock();
     let wrong = 0;
-    const bytes = bytesPerCall(() => {
-      const now = clock.next();
-      if (scene.run(hold, now) !== Status.OK) wrong++;
-      const { holdLo, holdHi } = scene.segment;
-      for (const command of life) if (scene.runOn(command, holdLo, holdHi, now) !== Status.OK) wrong++;
-    }, CALLS);
+    const bytes = bytesPerCall(
+      () => {
+        const now = clock.next();
+        if (scene.run(hold, now) !== Status.OK) wrong++;
+        const { holdLo, holdHi } = scene.segment;
+        for (const command of life) if (scene.runOn(command, holdLo, holdHi, now) !== Status.OK) wrong++;
+      },
+      CALLS,
+      NOTHING,
+    );
     expect(bytes).toBeLessThan(NOTHING);
     expect(wrong).toBe(0);
   });
@@ -91,9 +99,13 @@ describe('no command allocates memory', () => {
     scene.caller.send([Op.HOLD, 'pen', 5, 1000, 'other'], T0);
     const seen = new Int32Array(32);
     const now = TIMES[1] as number;
-    const bytes = bytesPerCall(() => {
-      for (const command of commands) seen[scene.run(command, now)]++;
-    }, CALLS);
+    const bytes = bytesPerCall(
+      () => {
+        for (const command of commands) seen[scene.run(command, now)]++;
+      },
+      CALLS,
+      NOTHING,
+    );
     expect(bytes).toBeLessThan(NOTHING);
     const { UNKNOWN_SKU, HOLD_LIMIT, MALFORMED, SOLD_OUT, HELD_OUT, KEY_CONFLICT, STOCK_LIMIT } = Status;
     for (const status of [
@@ -132,16 +144,21 @@ describe('nothing allocates memory', () => {
       live.hold(lo, hi, name, 0, 3, 7, 8, 4, 2, keyStart, keyStart === 0 ? 0 : 3, now);
     stock(StockMode.TOTAL, T0);
     journal.apply(replayer);
-    const bytes = bytesPerCall(() => {
-      const now = clock.next();
-      wrong += stock(StockMode.TOTAL, now) + hold(4, now);
-      const { holdLo, holdHi } = live;
-      wrong += live.extend(holdLo, holdHi, 7, 8, 9, now) + live.release(holdLo, holdHi, 7, 8, 1, 0, now);
-      wrong += live.confirm(holdLo, holdHi, 7, 8, 2, now) + live.returnSold(holdLo, holdHi, 7, 8, 0, 0, now);
-      wrong += hold(0, now);
-      live.advance(now, 100);
-      journal.apply(replayer);
-    }, CALLS);
+    const bytes = bytesPerCall(
+      () => {
+        const now = clock.next();
+        wrong += stock(StockMode.TOTAL, now) + hold(4, now);
+        const { holdLo, holdHi } = live;
+        wrong += live.extend(holdLo, holdHi, 7, 8, 9, now) + live.release(holdLo, holdHi, 7, 8, 1, 0, now);
+        wrong +=
+          live.confirm(holdLo, holdHi, 7, 8, 2, now) + live.returnSold(holdLo, holdHi, 7, 8, 0, 0, now);
+        wrong += hold(0, now);
+        live.advance(now, 100);
+        journal.apply(replayer);
+      },
+      CALLS,
+      NOTHING,
+    );
     expect(bytes).toBeLessThan(NOTHING);
     expect(wrong).toBe(0);
     expect(journal.seen).toEqual(new Set(Object.values(EventType)));

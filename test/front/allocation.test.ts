@@ -58,23 +58,6 @@ function seen(path: InProcess): string[] {
   return [...path.byStatus.keys()].filter((status) => path.byStatus[status] > 0).map(statusName);
 }
 
-/**
- * Bytes that a call allocates for good: the least of a few measurements, since code that the optimizing compiler has not come to
- * yet, or has to compile anew after commands of another kind, boxes every number. Once it is no more than `enough`, that will do.
- */
-function settledBytes(
-  run: (call: number) => void,
-  calls: number,
-  warmUpCalls: number,
-  enough: number,
-): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 12 && least >= enough; attempt++) {
-    least = Math.min(least, bytesPerCall(run, calls, { warmUpCalls, repeats: 3 }));
-  }
-  return least;
-}
-
 /** Bytes for each command when frames of `make`'s commands follow each other at 2 ms. */
 function bytesOf(path: InProcess, perFrame: number, make: Make, enough = perFrame): number {
   const frames = framesOf(perFrame, make);
@@ -86,7 +69,7 @@ function bytesOf(path: InProcess, perFrame: number, make: Make, enough = perFram
   const turns = Math.ceil((TURNS * PER_FRAME) / perFrame);
   const warmUpCalls = Math.ceil((WARM_UP_TURNS * PER_FRAME) / perFrame);
   path.byStatus.fill(0);
-  return settledBytes(run, turns, warmUpCalls, enough) / perFrame;
+  return bytesPerCall(run, turns, enough, warmUpCalls) / perFrame;
 }
 
 describe('bytes allocated from frame to reply frame, 400 commands a frame', () => {
@@ -183,7 +166,7 @@ describe('bytes allocated from frame to reply frame, 400 commands a frame', () =
     };
     path.byStatus.fill(0);
     const perTurn = PER_FRAME * (1 + frames.length);
-    const bytes = settledBytes(run, TURNS, WARM_UP_TURNS, perTurn) / perTurn;
+    const bytes = bytesPerCall(run, TURNS, perTurn, WARM_UP_TURNS) / perTurn;
     expect(seen(path)).toEqual(statuses);
     expect(bytes).toBeLessThan(1);
   });
