@@ -13,29 +13,39 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('files of a certificate that were refused', () => {
-  it('are taken when they will do, though nobody touches them again, and once', async () => {
-    for (const name of ['live', 'next']) makeCertificate(file(name), 1);
-    const events: LogEvent[] = [];
-    let applied = 0;
-    const tls = { cert: file('live.crt'), key: file('live.key'), untilMs: 0 };
-    const certificates = await Certificates.watch({
-      tls,
-      lookMs: 20,
-      log: (event) => events.push(event),
-      apply: async () => {
-        applied += 1;
-      },
-    });
-    const seen = () => events.map(({ event }) => event);
+/** Follows `live`, of which `next` then takes the place; `when` stands in between. */
+async function replaced(apply: () => Promise<void>, when = () => {}) {
+  for (const name of ['live', 'next']) makeCertificate(file(name), 1);
+  const events: LogEvent[] = [];
+  const tls = { cert: file('live.crt'), key: file('live.key'), untilMs: 0 };
+  const certificates = await Certificates.watch({
+    ...{ tls, lookMs: 20, apply },
+    log: (event) => events.push(event),
+  });
+  when();
+  for (const end of ['crt', 'key']) copyFileSync(file(`next.${end}`), file(`live.${end}`));
+  return { certificates, seen: () => events.map(({ event }) => event) };
+}
+
+describe('files of a certificate that nobody touches again', () => {
+  it('are taken when they will do, and once', async () => {
+    const apply = vi.fn(async () => {});
     // By this clock, its time is to come.
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 2 * DAY_MS });
-    for (const end of ['crt', 'key']) copyFileSync(file(`next.${end}`), file(`live.${end}`));
+    const early = () => vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 2 * DAY_MS });
+    const { certificates, seen } = await replaced(apply, early);
     await expect.poll(seen, WAIT).toEqual(['certificate-refused']);
     vi.useRealTimers();
     await expect.poll(seen, WAIT).toEqual(['certificate-refused', 'certificate-read']);
     await new Promise((resolve) => setTimeout(resolve, 700));
     await certificates.stop();
-    expect(applied).toBe(1);
+    expect(apply).toHaveBeenCalledOnce();
+  });
+
+  it('are given anew to fronts that were too late to take them', async () => {
+    const apply = vi.fn(async () => {}).mockRejectedValueOnce(new Error('front 1 is late'));
+    const { certificates, seen } = await replaced(apply);
+    await expect.poll(seen, WAIT).toEqual(['certificate-refused', 'certificate-read']);
+    await certificates.stop();
+    expect(apply).toHaveBeenCalledTimes(2);
   });
 });
