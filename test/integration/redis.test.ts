@@ -91,7 +91,7 @@ describe.skipIf(noRedis !== undefined)(
               void client.call(Op.HOLD, 'sku', 1, MINUTE).then(([status]) => probes.push(status as number));
               return probes;
             },
-            { timeout: 5000, interval: 50 },
+            { interval: 50 },
           )
           .toContain(Status.UNAVAILABLE);
         expect((await client.call(Op.READ, 'sku'))[0]).toBe(Status.OK);

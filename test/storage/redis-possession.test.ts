@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Prng } from '../../src/base/prng.ts';
+import type { Possession } from '../../src/storage/store.ts';
 import { noRedis, type RedisServer, startRedis } from '../fixtures/redis.ts';
 import { startProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 import { EventMaker } from './events.ts';
@@ -35,6 +36,16 @@ describe.skipIf(noRedis !== undefined)(
     function lapse(): Promise<unknown> {
       return redis.client.del(`{${prefix}}:owner`);
     }
+    /** Its owner may take the lease up again in between: on a busy machine, a renewal falls due before the next server has asked. */
+    async function takeOver(): Promise<Possession> {
+      for (;;) {
+        await lapse();
+        const taken = await possess(url()).catch((error) => {
+          if (error.code !== 'LOCKED') throw error;
+        });
+        if (taken !== undefined) return taken;
+      }
+    }
 
     it('is one server’s at a time, and says whose', async () => {
       const first = await possess(url());
@@ -61,8 +72,7 @@ describe.skipIf(noRedis !== undefined)(
 
     it('tells a server that was taken over, which cannot end the lease of the new one', async () => {
       const first = await possess(url());
-      await lapse();
-      const second = await possess(url());
+      const second = await takeOver();
       await expect(first.lost).resolves.toMatch(/another server/i);
       await first.release();
       await expect(possess(url())).rejects.toMatchObject({ code: 'LOCKED' });
@@ -76,8 +86,7 @@ describe.skipIf(noRedis !== undefined)(
       void first.lost?.then(() => {
         lost = true;
       });
-      await sleep(2000);
-      expect(await redis.client.get(`{${prefix}}:owner`)).toContain(` ${process.pid}`);
+      await expect.poll(() => redis.client.get(`{${prefix}}:owner`)).toContain(` ${process.pid}`);
       expect(lost).toBe(false);
       await first.release();
     });
@@ -90,8 +99,7 @@ describe.skipIf(noRedis !== undefined)(
       await commitAtLast(old.writer);
       const oldSnapshots = old.store.snapshots(first.identity);
       const kept = await oldSnapshots.write(0, 1, new Uint8Array([1]));
-      await lapse();
-      const second = await possess(url());
+      const second = await takeOver();
 
       const fenced = { code: 'FENCED', retryable: false };
       addLot(old.writer, new EventMaker(SEGMENTS, maker.lsns), 3);
@@ -128,8 +136,7 @@ describe.skipIf(noRedis !== undefined)(
           (error) => error.code as string,
         );
         await sleep(prng.below(40));
-        await lapse();
-        const second = await possess(url());
+        const second = await takeOver();
         const { end } = await second.check();
         const heads = Float64Array.from((end as { heads: Float64Array }).heads);
         const found = await readAll(second);

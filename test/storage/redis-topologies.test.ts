@@ -124,7 +124,7 @@ describe.skipIf(noRedis !== undefined)(
         await commitAtLast(writer);
         // Without --redis-wait, only what the replica has by then survives a failover.
         await master.client.set('last', 'of all');
-        expect(await master.client.wait(1, 5000)).toBe(1);
+        expect(await master.client.wait(1, 100_000)).toBe(1);
         await failOver(sentinel, replica);
         await master.kill();
         written.push(...addLot(writer, maker, 7));
@@ -175,7 +175,7 @@ async function startCluster(count: number, start: typeof startRedis): Promise<Re
   const nodes = await Promise.all(
     busPorts.map((port) =>
       start({
-        settings: ['cluster-enabled', 'yes', 'cluster-port', `${port}`, 'cluster-node-timeout', '500'],
+        settings: ['cluster-enabled', 'yes', 'cluster-port', `${port}`, 'cluster-node-timeout', '2000'],
       }),
     ),
   );
@@ -200,12 +200,12 @@ function replicated(replica: RedisServer): Promise<void> {
   return until(async () => /master_link_status:up/.test(await replica.client.info('replication')));
 }
 
-/** A sentinel alone, which is enough to be asked where the master is and to be told to move it. */
+/** A sentinel alone, which is enough to be asked where the master is and to be told to move it; not to find by itself that a busy one is down. */
 async function startSentinel(masterPort: number, directory: string): Promise<RedisServer> {
   const file = join(directory, 'sentinel.conf');
   writeFileSync(
     file,
-    `sentinel monitor mymaster 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds mymaster 1000\n`,
+    `sentinel monitor mymaster 127.0.0.1 ${masterPort} 1\nsentinel down-after-milliseconds mymaster 100000\n`,
   );
   return startRedis({ sentinelFile: file });
 }
