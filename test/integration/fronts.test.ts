@@ -12,6 +12,7 @@ import type { Settings } from '../../src/runtime/settings.ts';
 import { FrontControl, frontControlOf } from '../../src/shard/memory.ts';
 import type { StageReport } from '../../src/shard/stage-report.ts';
 import { keepHolding } from '../fixtures/holding.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 import { RawClient } from '../fixtures/raw-client.ts';
 import { startHere, startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
@@ -147,15 +148,20 @@ describe('a server with several fronts', () => {
     const buyers = await connect(FRONTS);
     const of = (name: LogEvent['event']) =>
       events.flatMap((event) => (event.event === name && 'front' in event ? [event.front] : []));
-    frontControlOf(server.memory, 2)[FrontControl.FAULT] = 3000;
-    const answers = Promise.all(buyers.map((buyer) => buyer.call(Op.TIME)));
-    // On a busy machine another may be silent for a moment, too.
-    await expect.poll(() => of('front-silent')).toContain(2);
-    // The first to answer is one that does not hang.
-    expect((await Promise.race([1, 2, 3].map(() => answerOf('/readyz')))).status).toBe(503);
-    await expect.poll(() => of('front-back')).toContain(2);
-    for (const [status] of await answers) expect(status).toBe(Status.OK);
-    await expect.poll(async () => (await answerOf('/readyz')).status).toBe(200);
+    const ready = async () => (await answerOf('/readyz')).status;
+    await longEnough(3000, async (hangMs) => {
+      await expect.poll(ready).toBe(200);
+      events.length = 0;
+      frontControlOf(server.memory, 2)[FrontControl.FAULT] = hangMs;
+      const answers = Promise.all(buyers.map((buyer) => buyer.call(Op.TIME)));
+      // On a busy machine another may be silent for a moment, too.
+      await expect.poll(() => of('front-silent')).toContain(2);
+      // The first to answer is one that does not hang.
+      expect(await Promise.race([1, 2, 3].map(ready))).toBe(503);
+      await expect.poll(() => of('front-back')).toContain(2);
+      for (const [status] of await answers) expect(status).toBe(Status.OK);
+    });
+    await expect.poll(ready).toBe(200);
   });
 
   it('refuses a port that another has, also one with several fronts, which goes on', async () => {
