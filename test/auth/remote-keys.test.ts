@@ -204,7 +204,7 @@ describe('an address that hangs', () => {
       response.end(JSON.stringify({ keys: [next.jwk] })),
     );
     const waiting = Array.from({ length: MAX_WAITING }, () => outcome(authenticator, unknown.token));
-    await vi.waitFor(() => expect(hung).toHaveLength(1));
+    await expect.poll(() => hung).toHaveLength(1);
     expect(await outcome(authenticator, unknown.token)).toBe('KEYS_UNAVAILABLE');
     for (const { token } of [old, next]) expect(await outcome(authenticator, token)).toBe('ok');
     hung[0]?.();
@@ -216,7 +216,7 @@ describe('an address that hangs', () => {
   it('keeps no token waiting that another source knows, when it has never answered', async () => {
     const { authenticator, hung } = await openBeside((_request, response) => response.writeHead(503).end());
     expect(await outcome(authenticator, old.token)).toBe('ok');
-    await vi.waitFor(() => expect(hung).toHaveLength(1));
+    await expect.poll(() => hung).toHaveLength(1);
     expect(await outcome(authenticator, old.token)).toBe('ok');
     const waiting = outcome(authenticator, next.token);
     hung[0]?.();

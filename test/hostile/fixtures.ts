@@ -67,8 +67,9 @@ export function victim({ settings, token }: VictimOptions = {}): Victim {
   afterAll(async () => {
     const { server } = target;
     const deadline = performance.now() + SETTLE_MS;
-    while (target.resources().descriptors > before.descriptors && performance.now() < deadline)
-      await sleep(POLL_MS);
+    const isBack = ({ descriptors, rssMb }: Resources) =>
+      descriptors <= before.descriptors && rssMb - before.rssMb < MOST_GROWTH_MB;
+    while (!isBack(target.resources()) && performance.now() < deadline) await sleep(POLL_MS);
     expect(target.resources().descriptors).toBeLessThanOrEqual(before.descriptors);
     expect(target.resources().rssMb - before.rssMb).toBeLessThan(MOST_GROWTH_MB);
     const client = await RawClient.connect(server.url, undefined, protocols());

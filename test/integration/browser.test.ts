@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type * as Sdk from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
 import { launchChromium, whyNoChromium as missing } from '../fixtures/chromium.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 import { startServer } from '../fixtures/server.ts';
 import { tempDir } from '../fixtures/temp-dir.ts';
-import { issuerAt } from '../fixtures/tokens.ts';
+import { type Issuer, issuerAt } from '../fixtures/tokens.ts';
 
 /** What a careful shop would send: no code but its own, and nothing that is made out of text. */
 const POLICY = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:*";
@@ -82,12 +83,17 @@ describe('the SDK in a browser', () => {
     const issuer = issuerAt(path('key.json'));
     const server = await startServer({ authKeys: issuer.authKeys });
     onTestFinished(async () => void (await server.stop()));
+    await longEnough(2500, (ttlMs) => renews(issuer, server.url, ttlMs));
+  }, 400_000);
+
+  async function renews(issuer: Issuer, url: string, ttlMs: number): Promise<void> {
     const tokens = await Promise.all([
-      issuer.token('a page', { scopes: ['hold', 'stock'], ttlMs: 2500 }),
+      issuer.token('a page', { scopes: ['hold', 'stock'], ttlMs }),
       issuer.token('a page', { scopes: ['hold'] }),
     ]);
+    const sku = `browser-3-${ttlMs}`;
     const outcome = await shop.page.evaluate(
-      async ([url, tokens]) => {
+      async ([url, sku, tokens]) => {
         const { connect } = await load();
         const states: string[] = [];
         let fetched = 0;
@@ -97,14 +103,14 @@ describe('the SDK in a browser', () => {
           timeoutMs: 60_000,
         });
         client.onStateChange((state) => states.push(state));
-        await client.stock({ sku: 'browser-3', total: 5 });
-        const hold = await client.hold({ sku: 'browser-3', quantity: 2, ttl: 600_000 });
+        await client.stock({ sku, total: 5 });
+        const hold = await client.hold({ sku, quantity: 2, ttl: 600_000 });
         while (fetched < 2) await new Promise((resolve) => setTimeout(resolve, 50));
         // The scope of the second token: it is taken when stock can be set no more.
         let code = 'OK';
         while (code === 'OK') {
           await new Promise((resolve) => setTimeout(resolve, 50));
-          code = await client.stock({ sku: 'browser-3', total: 5 }).then(
+          code = await client.stock({ sku, total: 5 }).then(
             () => 'OK',
             (error) => error.code,
           );
@@ -114,10 +120,10 @@ describe('the SDK in a browser', () => {
         await client.close();
         return { sold, code, holder, states, fetched };
       },
-      [server.url, tokens] as const,
+      [url, sku, tokens] as const,
     );
     expect(outcome).toEqual({ sold: 2, code: 'FORBIDDEN', holder: 'a page', states: ['closed'], fetched: 2 });
-  });
+  }
 
   it('tells a page that the server wants a token', async ({ skip }) => {
     skip(missing !== undefined, missing);

@@ -185,7 +185,7 @@ describe('a token', () => {
         expect(events.slice(before)).toContainEqual(
           expect.objectContaining({ event: 'auth-failed', reason: 'MALFORMED', address: '127.0.0.1' }),
         ),
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     );
     const page = await RawClient.open(server.url, { protocols: ['holdfast.v1', `holdfast.token.${token}`] });
     expect(await page.closed).toEqual({ code: 4401, reason: text });

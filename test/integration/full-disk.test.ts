@@ -45,7 +45,8 @@ it.skipIf(!mounted)(
   async () => {
     const events: string[] = [];
     await start({ log: ({ event }) => events.push(event) });
-    await client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1_000_000);
+    const stock = () => client.call(Op.STOCK, 'sku', StockMode.TOTAL, 1_000_000).then(([status]) => status);
+    await expect.poll(stock).toBe(Status.OK);
     let accepted = 0;
     let refused = 0;
     const hold = () =>

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import generateOpenLoop, { type OpenLoad } from '../../perf/load/open-loop.ts';
 import { ServerProcess } from '../../perf/server-process.ts';
 import { longEnough } from '../fixtures/long-enough.ts';
+import { standStillOnce } from './fixtures/late-generator.ts';
 
 const TINY: Omit<OpenLoad, 'port'> = {
   answers: 'replies',
@@ -59,10 +60,8 @@ describe('the open loop', () => {
 
   it('counts it too when a command leaves late', async () => {
     const load = { warmUpMs: 0, measureMs: 900, ratePerSecond: 500 };
-    const { sent, accepted, latency, lateSends } = await against(standIn({}), load, () => {
-      // The generator is on this thread, and sends nothing meanwhile.
-      setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500), 300);
-    });
+    standStillOnce(300, 500);
+    const { sent, accepted, latency, lateSends } = await against(standIn({}), load);
     expect(accepted).toBe(sent);
     // More than a fifth of all commands were due in the first 300 ms of these 500.
     expect(lateSends.p90).toBeGreaterThan(200_000);
@@ -78,10 +77,9 @@ function standIn(options: object): string[] {
   return [fileURLToPath(new URL('./fixtures/stand-in.ts', import.meta.url)), JSON.stringify(options)];
 }
 
-async function against(server: string[], load: Partial<OpenLoad> = {}, beforehand = () => {}) {
+async function against(server: string[], load: Partial<OpenLoad> = {}) {
   const process = await ServerProcess.start('stand-in', server);
   try {
-    beforehand();
     return await generateOpenLoop({ ...TINY, ...load, port: await process.port });
   } finally {
     await process.stop();

@@ -6,6 +6,7 @@ import type { ScaleRun } from '../../perf/scale/measure.ts';
 import { type Costs, commandUs, costOf, predict, rateOf, turnsOf } from '../../perf/scale/model.ts';
 import { outlookOf } from '../../perf/scale/predict.ts';
 import { renderScale, type ScaleResult } from '../../perf/scale/table.ts';
+import { longEnough } from '../fixtures/long-enough.ts';
 
 describe('the cost of a command', () => {
   it.each([
@@ -163,14 +164,15 @@ describe('the outlook', () => {
 
 describe('a scale run', () => {
   it('measures each number of workers and predicts from it, and the books are right', async () => {
+    await longEnough(300, scales);
+  }, 600_000);
+
+  async function scales(ms: number): Promise<void> {
     const main = fileURLToPath(new URL('../../perf/scale/main.ts', import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      main,
-      '--tiny',
-      '--json',
-      '--skus',
-      '500',
-    ]);
+    // What is tiny lasts 300 ms, in which a busy machine may do nothing.
+    const length = ms === 300 ? ['--tiny'] : ['--repeats', '1', '--seconds', String(Math.min(ms / 1000, 5))];
+    const options = [...length, '--json', '--skus', '500'];
+    const { stdout } = await promisify(execFile)(process.execPath, [main, ...options]);
     const { runs, checks, frames, costs, books } = JSON.parse(stdout) as ScaleResult;
     expect(runs.map(({ workers, commandsPerFrame }) => [workers, commandsPerFrame]).slice(0, 2)).toEqual([
       [1, 1],
@@ -189,7 +191,7 @@ describe('a scale run', () => {
     ]);
     expect(books.length).toBe(new Set(runs.map(({ workers }) => workers)).size);
     for (const own of books) expect(own).toMatchObject({ violations: 0, held: 0, total: 5e11 });
-  });
+  }
 });
 
 function flat({ front, shard, storage }: { front: number; shard: number; storage: number }): Costs {

@@ -10,7 +10,8 @@ import { Control, Lease } from '../../src/shard/memory.ts';
 import { Rig, SEGMENTS, sku } from './fixtures.ts';
 
 const THREAD = new URL('../../workers/shard.ts', import.meta.url);
-const LONG_MS = 20_000;
+/** Far beyond any test's time-out. */
+const LONG_MS = 600_000;
 let thread: Worker;
 
 /** A real worker thread on an engine whose front is played by the test. */
@@ -94,7 +95,8 @@ describe('a worker thread', () => {
     const [[, , , endsAt]] = (await answered(1)) as number[][];
     const { shard } = rig;
     await expect.poll(() => shard.segmentAt(1).openHolds, { interval: 1 }).toBe(0);
-    expect(clock()).toBeGreaterThanOrEqual(endsAt);
+    // Clocks of two threads are less than a millisecond apart.
+    expect(clock()).toBeGreaterThanOrEqual(endsAt - 1);
   });
 
   it('notes how long its longest turn took', async () => {

@@ -12,17 +12,18 @@ import { findTarget, type Target } from '../../../perf/stress/target.ts';
 import traffic from '../../../perf/stress/traffic.ts';
 import { holdfastServer } from '../../../perf/wire.ts';
 import { longEnough } from '../../fixtures/long-enough.ts';
+import { standStillOnce } from '../fixtures/late-generator.ts';
 
 const RIGHT = { oversold: 0, leaked: 0, lost: 0, problems: [] };
 const SMALL = ['--segments', '4', '--workers', '2', '--store', 'none', '--ack', 'memory'];
 
 let prefixes = 0;
 
-function run(scenario: Scenario, target: Target, drainMs = 60_000) {
+function run(scenario: Scenario, target: Target, drainMs = 60_000, threads = 1) {
   return runScenario({
     scenario,
     target,
-    threads: 1,
+    threads,
     seed: 1,
     skuPrefix: `t${prefixes++}-`,
     version: '0.0.0',
@@ -61,11 +62,11 @@ describe('every scenario, tiny, on one real server', () => {
 
   it('divides a scenario over threads', async () => {
     const [hot] = SCENARIOS as readonly [Scenario];
-    const skuPrefix = `t${prefixes++}-`;
-    const scenario = tailored(hot, { tiny: true });
-    const result = await runScenario({ scenario, target, threads: 3, seed: 1, skuPrefix, version: '0.0.0' });
-    expect(result).toMatchObject({ ...RIGHT, unanswered: 0, connections: 12 });
-    expect(result.series.reduce((sum, point) => sum + point.accepted, 0)).toBeGreaterThan(12);
+    await longEnough(400, async (ms) => {
+      const result = await run(tailored(hot, { tiny: true, seconds: ms / 1000 }), target, 60_000, 3);
+      expect(result).toMatchObject({ ...RIGHT, unanswered: 0, connections: 12 });
+      expect(result.series.reduce((sum, point) => sum + point.accepted, 0)).toBeGreaterThan(12);
+    });
   });
 });
 
@@ -152,9 +153,9 @@ describe('a server that stands still for a while', () => {
       port1.on('message', (message: 'ready' | Period) => {
         if (message !== 'ready') return merger.take(0, message);
         port1.postMessage('start');
-        // The generator is on this thread, and sends nothing for 200 of its 500 ms.
-        setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200), 150);
       });
+      // Of its 500 ms.
+      standStillOnce(150, 200);
       const outcome = await traffic({
         ...{
           port: await server.port,
