@@ -4,7 +4,7 @@ import { assert } from '../base/assert.ts';
 /**
  * Where everything lies in a segment's one SharedArrayBuffer. All offsets are in 32-bit words.
  *
- *     header | SKU index | SKU records | hold records | wheel | keys: buckets, states, entries | holders: buckets, entries
+ *     header | gap | SKU index | SKU records | hold records | wheel | keys: buckets, states, entries | holders: buckets, entries
  *
  * Zeroed memory is a valid empty segment: links hold slot + 1, so that 0 means none. The kernel commits a page
  * when it is first touched, so capacity that is never used costs address space only.
@@ -170,6 +170,13 @@ const HOLDERS_PER_BUCKET = 4;
 /** A bucket of keys is a cache line. */
 export const BUCKET_WORDS = 16;
 
+const LINE_WORDS = 16;
+/**
+ * Words that are left out in front of the tables. A piece of memory as large as a segment's begins 16 bytes behind the start of a page,
+ * where glibc keeps its size, and so the tables begin with a cache line. Elsewhere it may be otherwise, which costs speed only.
+ */
+const LEAD_WORDS = LINE_WORDS - 16 / 4;
+
 export interface SegmentLayout {
   readonly skuIndex: number;
   readonly skus: number;
@@ -189,10 +196,10 @@ export function layoutSegment(options: SegmentOptions): SegmentLayout {
   assert(options.holds >= 1 && options.holds <= MAX_SLOTS, 'holds per segment fit a hold id');
   assert(options.skus < MAX_SLOTS, 'a SKU number fits its place in the index');
   assert(options.skus >= 1 && options.keys >= 1 && options.holders >= 1, 'every table has a place');
-  let at: number = Header.WORDS;
+  let at = Header.WORDS + LEAD_WORDS;
   const take = (words: number): number => {
     const start = at;
-    at += Math.ceil(words / 16) * 16;
+    at += Math.ceil(words / LINE_WORDS) * LINE_WORDS;
     return start;
   };
   const indexSlots = powerOfTwo(options.skus * 2);
