@@ -12,6 +12,8 @@ const PATIENCE_MS = 900_000;
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const server = buildServer();
 afterAll(() => server.remove());
+// Runs are beside each other, and each has a directory and servers to clear away should this process end.
+process.setMaxListeners(100);
 /** A small crowd: what counts here is that it finds what it has to. */
 const defaults = {
   main: server.main,
