@@ -69,21 +69,23 @@ describe('GET /metrics', () => {
         [Op.HOLD, 'm-0', 'x', 1],
       ]);
     }
-    const after = (await scrape()).families;
-    const counted = (key: string) => {
-      const [op, status] = key.split(' ');
-      const of = (families: ReadFamily[]) =>
-        sumOf(families, 'holdfast_commands_total', { source: 'websocket', op, status }) || 0;
-      return of(after) - of(before);
+    const counted = async () => {
+      const after = (await scrape()).families;
+      const grown = (key: string) => {
+        const [op, status] = key.split(' ');
+        const of = (families: ReadFamily[]) =>
+          sumOf(families, 'holdfast_commands_total', { source: 'websocket', op, status }) || 0;
+        return of(after) - of(before);
+      };
+      return Object.fromEntries([...tally.keys()].map((key) => [key, grown(key)]));
     };
-    expect(Object.fromEntries([...tally.keys()].map((key) => [key, counted(key)]))).toEqual(
-      Object.fromEntries(tally),
-    );
+    // A thread counts what it has done a moment later, in which another may be asked.
+    await expect.poll(counted).toEqual(Object.fromEntries(tally));
     expect([...tally.keys()]).toEqual(expect.arrayContaining(['HOLD OK', 'HOLD HELD_OUT', 'HOLD MALFORMED']));
     const sent = [...tally.values()].reduce((sum, count) => sum + count, 0);
     const total = (families: ReadFamily[]) =>
       sumOf(families, 'holdfast_commands_total', { source: 'websocket' });
-    expect(total(after) - total(before)).toBe(sent);
+    expect(total((await scrape()).families) - total(before)).toBe(sent);
     await Promise.all(clients.map((client) => client.close()));
   });
 
@@ -119,22 +121,35 @@ describe('GET /metrics', () => {
     const started = async () => sumOf((await scrape()).families, 'process_start_time_seconds');
     const times = await Promise.all(Array.from({ length: 2 * FRONTS }, started));
     expect(new Set(times).size).toBe(1);
-    expect(Math.abs(Date.now() / 1000 - times[0])).toBeLessThan(120);
+    expect(Math.abs(Date.now() / 1000 - times[0])).toBeLessThan(3600);
   });
 
   it('sees the connections of all fronts, their messages, and what was refused before it was a command', async () => {
+    const sums = async () => {
+      const { families } = await scrape();
+      return {
+        unreadable: sumOf(families, 'holdfast_unreadable_total', { reason: 'NOT_JSON' }),
+        received: sumOf(families, 'holdfast_messages_received_total'),
+        receivedBytes: sumOf(families, 'holdfast_received_bytes_total'),
+        sent: sumOf(families, 'holdfast_messages_sent_total'),
+        connections: sumOf(families, 'holdfast_connections'),
+        accepted: sumOf(families, 'holdfast_connections_accepted_total'),
+      };
+    };
     const client = await RawClient.connect(server.url);
-    const before = (await scrape()).families;
-    expect(sumOf(before, 'holdfast_connections')).toBe(1);
+    await client.until(() => client.pushes.length > 0);
+    // Those of the test before are gone.
+    await expect.poll(sums).toMatchObject({ connections: 1, accepted: CLIENTS + 1 });
+    const before = await sums();
     client.sendText('no json');
     await client.until(() => client.texts.length === 1);
-    const after = (await scrape()).families;
-    const grown = (name: string, labels = {}) => sumOf(after, name, labels) - sumOf(before, name, labels);
-    expect(grown('holdfast_unreadable_total', { reason: 'NOT_JSON' })).toBe(1);
-    expect(grown('holdfast_messages_received_total')).toBe(1);
-    expect(grown('holdfast_received_bytes_total')).toBe('no json'.length);
-    expect(grown('holdfast_messages_sent_total')).toBe(1);
-    expect(sumOf(after, 'holdfast_connections_accepted_total')).toBe(CLIENTS + 1);
+    await expect.poll(sums).toEqual({
+      ...before,
+      unreadable: before.unreadable + 1,
+      received: before.received + 1,
+      receivedBytes: before.receivedBytes + 'no json'.length,
+      sent: before.sent + 1,
+    });
     await client.close();
   });
 
@@ -145,21 +160,26 @@ describe('GET /metrics', () => {
       [Op.STOCK, 'lag', StockMode.TOTAL, 5],
       [Op.HOLD, 'lag', 1, 60_000],
     ]);
-    const { families } = await scrape();
-    const grown = (name: string) => sumOf(families, name) - sumOf(held, name);
-    expect([grown('holdfast_changes_total'), grown('holdfast_durable_changes_total')]).toEqual([2, 2]);
-    expect([grown('holdfast_holds_open'), grown('holdfast_skus')]).toEqual([1, 1]);
-    expect(sumOf(families, 'holdfast_durable_lag_changes')).toBe(0);
-    expect(sumOf(families, 'holdfast_durable_lag_bytes')).toBe(0);
-    expect(sumOf(families, 'holdfast_server_events_total', { event: 'ready' })).toBe(1);
+    const told = async () => {
+      const { families } = await scrape();
+      const grown = (name: string) => sumOf(families, name) - sumOf(held, name);
+      return {
+        changes: [grown('holdfast_changes_total'), grown('holdfast_durable_changes_total')],
+        tables: [grown('holdfast_holds_open'), grown('holdfast_skus')],
+        lag: [sumOf(families, 'holdfast_durable_lag_changes'), sumOf(families, 'holdfast_durable_lag_bytes')],
+        ready: sumOf(families, 'holdfast_server_events_total', { event: 'ready' }),
+      };
+    };
+    await expect.poll(told).toEqual({ changes: [2, 2], tables: [1, 1], lag: [0, 0], ready: 1 });
     for (const thread of ['front-0', 'front-1', 'shard-0', 'shard-1', 'storage']) {
       await expect
         .poll(async () => sumOf((await scrape()).families, 'holdfast_heap_used_bytes', { thread }))
         .toBeGreaterThan(0);
     }
-    expect(
-      sumOf((await scrape()).families, 'holdfast_loop_delay_seconds_count', { thread: 'front-1' }),
-    ).toBeGreaterThan(0);
+    const delays = { thread: 'front-1' };
+    await expect
+      .poll(async () => sumOf((await scrape()).families, 'holdfast_loop_delay_seconds_count', delays))
+      .toBeGreaterThan(0);
     await client.close();
   });
 });

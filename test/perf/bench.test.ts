@@ -30,14 +30,9 @@ describe('the bench command', () => {
     const { disk, wire, steady, journal, start, redis } = report.durable;
     expect(disk.fileSystem).not.toBe('unknown');
     const patterns = ['onePerFrame', 'batched', 'oneInFlight', 'hot', 'flash'].map((name) => wire[name]);
-    // The measured moments are so short that on a busy machine one of them may pass without an answer, but not all.
-    expect(Math.max(...patterns.map(({ commandsPerSecond }) => commandsPerSecond))).toBeGreaterThan(0);
     for (const { unanswered } of patterns) expect(unanswered).toBe(0);
-    const keyed = ['onePerFrame', 'batched', 'hot'].map((name) => wire[name].keyed.commandsPerSecond);
-    expect(Math.max(...keyed)).toBeGreaterThan(0);
     expect(reasons(wire.flash.refusedBy)).toEqual(['SOLD_OUT']);
     const steadies = [steady.echo, steady.durable, steady.whileSnapshotting];
-    expect(Math.max(...steadies.map(({ p50 }) => p50))).toBeGreaterThan(0);
     for (const { unanswered } of steadies) expect(unanswered).toBe(0);
     expect(journal.keyless.bytesPerHold).toBeGreaterThan(40);
     expect(journal.keyed.bytesPerHold).toBeGreaterThan(journal.keyless.bytesPerHold);
@@ -48,22 +43,22 @@ describe('the bench command', () => {
     expect(report.storm).toMatchObject({ connections: 300, verified: true, books: { violations: 0 } });
     expect(report.fairness).toMatchObject({ oversold: 0, leaked: 0, lost: 0, verified: true });
     expect(report.fairness.hoarded.most).toBe(2);
-    const costs = Object.values<{ withGate: number; refusedBy: object }>(report.gate.patterns);
-    expect(Math.max(...costs.map(({ withGate }) => withGate))).toBeGreaterThan(0);
-    for (const { refusedBy } of costs) expect(reasons(refusedBy)).toEqual([]);
+    for (const { refusedBy, unanswered } of gateCosts(report))
+      expect([reasons(refusedBy), unanswered]).toEqual([[], 0]);
     const { setUps } = report.overload;
-    // On a machine that is busy with something else, the short closed loop may have no answer yet, and the open one then offers nothing; or
-    // measuring begins only when a run so short is over, but not each time.
-    const offered = setUps.map(
-      ({ beside }: { beside: { offeredPerSecond: number } }) => beside.offeredPerSecond,
-    );
-    expect(Math.max(...offered)).toBeGreaterThan(0);
-    expect(Math.min(...offered)).toBeGreaterThanOrEqual(0);
+    expect(Math.min(...offered(report))).toBeGreaterThanOrEqual(0);
     for (const { oversold, leaked, lost } of setUps) {
       expect([oversold, leaked, lost]).toEqual([0, 0, 0]);
     }
     expect(report.targets).toHaveLength(19);
     expect(report.limits).toHaveLength(23);
+    await expectFigures(report, 'durable', ({ durable: { wire, steady } }) => [
+      most(Object.values<Report>(wire).map(({ commandsPerSecond }) => commandsPerSecond)),
+      most(['onePerFrame', 'batched', 'hot'].map((name) => wire[name].keyed.commandsPerSecond)),
+      most(['echo', 'durable', 'whileSnapshotting'].map((name) => steady[name].p50)),
+    ]);
+    await expectFigures(report, 'gate', (of) => [most(gateCosts(of).map(({ withGate }) => withGate))]);
+    await expectFigures(report, 'overload', (of) => [most(offered(of))]);
   });
 
   it('runs the parts that were asked for, and prints a table', { timeout: LIMIT_MS }, async () => {
@@ -85,6 +80,27 @@ describe('the bench command', () => {
     await expect(bench(...args)).rejects.toMatchObject({ stderr: expect.stringMatching(message) });
   });
 });
+
+/** As it comes out of JSON. */
+// biome-ignore lint/suspicious/noExplicitAny: its parts have types of their own, and what is looked at here is a little of each.
+type Report = any;
+
+const most = (figures: number[]) => Math.max(...figures);
+const gateCosts = (report: Report) =>
+  Object.values<{ withGate: number; refusedBy: object; unanswered: number }>(report.gate.patterns);
+const offered = (report: Report): number[] =>
+  report.overload.setUps.map(({ beside }: Report) => beside.offeredPerSecond);
+
+/**
+ * Figures of a part, of which none may be 0. What is measured is so short that on a busy machine all of it may pass without an answer, but not
+ * each time: then the part is run again.
+ */
+async function expectFigures(first: Report, part: string, of: (report: Report) => number[]): Promise<void> {
+  let report = first;
+  for (let again = 0; again < 4 && of(report).some((figure) => !(figure > 0)); again++)
+    report = JSON.parse(await bench('--tiny', '--json', '--only', part));
+  for (const figure of of(report)) expect(figure).toBeGreaterThan(0);
+}
 
 async function bench(...args: string[]): Promise<string> {
   const { stdout } = await run(process.execPath, [BENCH, ...args], { timeout: LIMIT_MS });
