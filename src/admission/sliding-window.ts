@@ -57,7 +57,8 @@ export class SlidingWindow {
     if (rule === OFF) return;
     this.windowMs = rule.windowMs;
     this.limit = rule.limit;
-    this.ease = rule.limit < MANY ? 0 : rule.limit / EASE;
+    // Whole, as counts are: what has left the window goes when a count comes to it, and none may pass it by.
+    this.ease = rule.limit < MANY ? 0 : Math.floor(rule.limit / EASE);
     const finestMs = Math.max(FINEST_MS, Math.ceil(rule.windowMs / RING_BUCKETS));
     GRAIN_LENGTHS.forEach((length, grain) => {
       this.bucketMs[grain] = Math.min(length * finestMs, rule.windowMs / LEAST_BUCKETS);

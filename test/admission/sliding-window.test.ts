@@ -69,6 +69,17 @@ describe('a sliding window', () => {
     expect([0, 2 ** 31 + 1000].map(take)).toEqual([0, 0]);
   });
 
+  it.each([4000, 4001, 4002, 4003])(
+    'takes a limit of %i in one millisecond when all else has left',
+    (limit) => {
+      const { take } = windowOf({ windowMs: 1000, limit });
+      for (let i = 0; i < 300; i++) expect(take(0)).toBe(0);
+      let admitted = 0;
+      while (take(5000) === 0) admitted++;
+      expect(admitted).toBe(limit);
+    },
+  );
+
   it('goes on where a clock of another front is a little behind', () => {
     const { take } = windowOf({ windowMs: 1000, limit: 2 });
     expect([1000, 950, 960, 2000].map(take)).toEqual([0, 0, 1000, 0]);
