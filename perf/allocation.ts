@@ -1,5 +1,5 @@
-import { GCProfiler, getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { GCProfiler, getHeapStatistics } from 'node:v8';
+import { collectGarbage } from '../src/base/collect-garbage.ts';
 import { median } from './stats.ts';
 
 /** Calls before the measurements of an attempt, unless more are asked for: the optimizing compiler then has the function, as a rule. */
@@ -51,7 +51,7 @@ function repeat(fn: (call: number) => void, calls: number): void {
 }
 
 function allocatedBytes(fn: (call: number) => void, calls: number): number {
-  collectGarbage();
+  collectGarbage(false);
   const profiler = new GCProfiler();
   profiler.start();
   const before = getHeapStatistics().used_heap_size;
@@ -63,7 +63,3 @@ function allocatedBytes(fn: (call: number) => void, calls: number): number {
   }
   return after - before + collected;
 }
-
-// The flag takes effect in contexts that are made after it is set.
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;

@@ -42,7 +42,14 @@ const BEFORE_HEALTH_MS = 4000;
 
 /** What is about the server that is started, and what is played. */
 const OF_THE_LOAD: readonly (keyof Flags)[] = [
-  ...(['detailed', 'serve', 'connections', 'rate', 'inFlight', 'commandsPerFrame', 'skus', 'ttl'] as const),
+  'detailed',
+  'serve',
+  'connections',
+  'rate',
+  'inFlight',
+  'commandsPerFrame',
+  'skus',
+  'ttl',
 ];
 
 /** With --json, as many functions of each thread as anybody may want. */

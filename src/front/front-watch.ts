@@ -2,9 +2,11 @@ import { Heartbeat } from '../shard/heartbeat.ts';
 import { FrontControl } from '../shard/memory.ts';
 
 /** What was seen of a front: that it is silent, since when it was when it came back, or that it was silent for too long. */
-export type FrontSign =
-  | { readonly sign: 'silent' | 'lost'; readonly front: number; readonly silentMs: number }
-  | { readonly sign: 'back'; readonly front: number; readonly silentMs: number };
+export interface FrontSign {
+  readonly sign: 'silent' | 'back' | 'lost';
+  readonly front: number;
+  readonly silentMs: number;
+}
 
 /** Looks before a front is said to be silent. */
 export const LOOKS = 4;

@@ -28,8 +28,8 @@ export function strike(control: Int32Array, segment: number): void {
 
 /** Strikes a front in whose control block a fault is planted. */
 export function strikeFront(control: Int32Array): void {
-  if (control[FrontControl.FAULT] === 0) return;
   const fault = control[FrontControl.FAULT] as number;
+  if (fault === 0) return;
   control[FrontControl.FAULT] = 0;
   if (fault === 1) throw new Error('planted fault in a front');
   const endMs = performance.now() + fault;
